@@ -1,0 +1,143 @@
+//! How commands and replies travel between proxy and storage node.
+//!
+//! A batch is the concatenation of its commands:
+//!
+//! ```text
+//! command := id:u16le  flags:u8  db:u8  argc:varint  argc × ( len:varint  bytes )
+//! replies := n × ( len:varint  RESP bytes )
+//! ```
+//!
+//! The arguments exclude the command's name, which `id` stands for. Varints are LEB128, at most
+//! five bytes. Decoding borrows from the batch and never allocates from a declared count.
+
+use smallvec::SmallVec;
+
+/// Bit 0 of `flags`: the client speaks RESP3.
+pub const FLAG_RESP3: u8 = 1;
+
+/// Arguments of one command, borrowed from the batch.
+pub type ArgVec<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// One decoded command.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireCommand<'a> {
+    pub id: u16,
+    pub flags: u8,
+    pub db: u8,
+    pub args: ArgVec<'a>,
+}
+
+/// The batch is not well formed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed command batch")]
+pub struct Malformed;
+
+/// Starts a command; `argc` calls of [`put_bytes`] must follow.
+pub fn put_command_head(out: &mut Vec<u8>, id: u16, flags: u8, db: u8, argc: usize) {
+    out.extend_from_slice(&id.to_le_bytes());
+    out.push(flags);
+    out.push(db);
+    put_varint(out, argc);
+}
+
+/// Appends a whole command.
+pub fn put_command(out: &mut Vec<u8>, id: u16, flags: u8, db: u8, args: &[&[u8]]) {
+    put_command_head(out, id, flags, db, args.len());
+    for arg in args {
+        put_bytes(out, arg);
+    }
+}
+
+/// Appends a length-prefixed byte string (an argument, or a reply).
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Appends an unsigned LEB128 number.
+pub fn put_varint(out: &mut Vec<u8>, value: usize) {
+    let mut rest = value;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+/// Takes an unsigned LEB128 number off the front of `input`.
+pub fn take_varint(input: &mut &[u8]) -> Result<usize, Malformed> {
+    let mut value = 0u64;
+    for shift in 0..5 {
+        let (&byte, rest) = input.split_first().ok_or(Malformed)?;
+        *input = rest;
+        value |= u64::from(byte & 0x7f) << (7 * shift);
+        if byte & 0x80 == 0 {
+            return usize::try_from(value).map_err(|_| Malformed);
+        }
+    }
+    Err(Malformed)
+}
+
+/// Takes a length-prefixed byte string off the front of `input`.
+pub fn take_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+    let len = take_varint(input)?;
+    if len > input.len() {
+        return Err(Malformed);
+    }
+    let (bytes, rest) = input.split_at(len);
+    *input = rest;
+    Ok(bytes)
+}
+
+/// Iterates over the commands of a batch; stops after the first malformed one.
+pub fn commands(batch: &[u8]) -> impl Iterator<Item = Result<WireCommand<'_>, Malformed>> {
+    let mut rest = batch;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let result = take_command(&mut rest);
+        if result.is_err() {
+            rest = &[];
+        }
+        Some(result)
+    })
+}
+
+fn take_command<'a>(input: &mut &'a [u8]) -> Result<WireCommand<'a>, Malformed> {
+    let (head, rest) = input.split_at_checked(4).ok_or(Malformed)?;
+    *input = rest;
+    let argc = take_varint(input)?;
+    let mut args = ArgVec::new();
+    for _ in 0..argc {
+        args.push(take_bytes(input)?);
+    }
+    Ok(WireCommand { id: u16::from_le_bytes([head[0], head[1]]), flags: head[2], db: head[3], args })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_survive_the_round_trip() {
+        let long = vec![7u8; 300];
+        let mut batch = Vec::new();
+        put_command(&mut batch, 513, FLAG_RESP3, 3, &[b"key", b"", &long]);
+        put_command(&mut batch, 1, 0, 0, &[]);
+        let decoded: Vec<_> = commands(&batch).collect::<Result<_, _>>().unwrap();
+        assert_eq!(decoded.len(), 2);
+        assert_eq!((decoded[0].id, decoded[0].flags, decoded[0].db), (513, 1, 3));
+        assert_eq!(decoded[0].args.as_slice(), [b"key" as &[u8], b"", &long]);
+        assert!(decoded[1].args.is_empty());
+    }
+
+    #[test]
+    fn every_truncation_is_refused_or_shorter() {
+        let mut batch = Vec::new();
+        put_command(&mut batch, 9, 0, 0, &[b"alpha", b"beta"]);
+        for cut in 1..batch.len() {
+            assert!(commands(&batch[..cut]).any(|c| c.is_err()), "cut at {cut}");
+        }
+    }
+}

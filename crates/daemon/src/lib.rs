@@ -1,0 +1,4 @@
+//! Everything a process needs around its work: seams, configuration, logs, health, metrics.
+
+pub mod env;
+pub mod grpc;

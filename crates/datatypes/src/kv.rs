@@ -1,0 +1,49 @@
+//! The storage seam of the evaluator: an ordered map of bytes, as one command sees it.
+//!
+//! Implemented by the in-memory store of the tests and by the storage node's view of committed
+//! state plus writes in flight. A command that returns an error leaves no trace: the owner of the
+//! view discards what it wrote.
+//!
+//! Nothing here knows slots, groups or Raft; a view may later span several groups.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+/// The store could not answer; the command fails and changes nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("storage error: {0}")]
+pub struct StoreError(pub String);
+
+/// Called for each pair of a scan, in key order.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// Read access.
+pub trait Kv {
+    /// The value stored under `key`.
+    fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Visits the pairs with `from <= key < to` in key order until `visit` breaks.
+    fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// Exact number of keys in database `db`, expired ones that are not yet deleted included.
+    fn key_count(&self, db: u8) -> u64;
+}
+
+/// Read and write access. Writes are visible to later reads of the same view.
+pub trait KvMut: Kv {
+    /// Stores `value` under `key`.
+    fn put(&mut self, key: Bytes, value: Bytes);
+
+    /// Removes `key`; removing what is not there is no error.
+    fn delete(&mut self, key: Bytes);
+
+    /// Removes every pair with `from <= key < to`.
+    fn delete_range(&mut self, from: Bytes, to: Bytes);
+
+    /// Adjusts the key count of `db`.
+    fn add_key_count(&mut self, db: u8, delta: i64);
+
+    /// The same view, for code that only reads.
+    fn as_kv(&mut self) -> &mut dyn Kv;
+}

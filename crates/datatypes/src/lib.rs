@@ -1,0 +1,3 @@
+//! Redis data types over an ordered map of bytes: key layout, value records, expiry.
+
+pub mod kv;

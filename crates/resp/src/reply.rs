@@ -1,0 +1,51 @@
+//! Replies as values, before they are encoded for a protocol version.
+
+use bytes::Bytes;
+
+/// Protocol version a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    #[default]
+    Resp2,
+    Resp3,
+}
+
+/// A reply. Types that RESP2 lacks are encoded there as Redis does (a map as a flat array, …).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// `+OK` and the like; no CR or LF inside.
+    Simple(&'static str),
+    /// A status reply whose text is not known at compile time.
+    Status(Bytes),
+    /// Error text without the leading `-`, code first: `ERR syntax error`.
+    Error(Bytes),
+    Int(i64),
+    Bulk(Bytes),
+    /// `$-1` / `_`
+    Null,
+    /// `*-1` / `_`
+    NullArray,
+    Array(Vec<Reply>),
+    Map(Vec<(Reply, Reply)>),
+    Set(Vec<Reply>),
+    Push(Vec<Reply>),
+    Double(f64),
+    Bool(bool),
+    BigNumber(Bytes),
+    /// `=len txt:…` / a plain bulk string.
+    Verbatim([u8; 3], Bytes),
+    /// Already encoded for the client's protocol version.
+    Raw(Bytes),
+}
+
+impl Reply {
+    pub const OK: Reply = Reply::Simple("OK");
+
+    pub fn bulk(bytes: impl AsRef<[u8]>) -> Self {
+        Reply::Bulk(Bytes::copy_from_slice(bytes.as_ref()))
+    }
+
+    pub fn error(text: impl Into<String>) -> Self {
+        Reply::Error(Bytes::from(text.into()))
+    }
+}
