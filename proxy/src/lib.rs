@@ -1,1 +1,4 @@
-//! proxy
+//! The proxy: speaks RESP to clients, holds no data, routes every command to the group that
+//! serves its slot.
+
+pub mod backend_api;

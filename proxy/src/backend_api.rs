@@ -1,0 +1,90 @@
+//! The seam between the two halves of the proxy: the front (connections, RESP, local commands)
+//! hands commands over, the back (routing, batching, retries) hands replies over. Both live on the
+//! same worker thread, so everything here is `Rc` and synchronous.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use topology::{GroupId, Slot};
+
+/// Who executes a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The group that serves the slot, whichever that is at the time of sending.
+    Slot(Slot),
+    /// One particular group: a part of a broadcast.
+    Group(GroupId),
+}
+
+/// One command on its way to a storage node. Everything is borrowed from the connection's read
+/// buffer; whoever keeps it copies it (into the batch of its group).
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    pub target: Target,
+    /// Id of the command in the command table.
+    pub id: u16,
+    /// `commands::wire` flags (bit 0: the client speaks RESP3).
+    pub flags: u8,
+    pub db: u8,
+    /// Arguments without the command's name.
+    pub args: &'a [&'a [u8]],
+    /// It may write: its batch needs a sequence number.
+    pub write: bool,
+}
+
+/// Where the reply of one command goes.
+pub struct Sink {
+    pub to: Rc<dyn ReplyTarget>,
+    /// Chosen by the target, meaningless to the backend; names the command at the target.
+    pub token: u64,
+}
+
+/// Receives replies: a client connection, or a gatherer of several parts.
+///
+/// Contract: `reply` is called exactly once per submitted command, in any order, possibly from
+/// within `submit` (a command that fails at once). `flush` is never called from within `submit`:
+/// whoever submits looks for replies that are already there by itself.
+pub trait ReplyTarget {
+    /// Hands the reply over: RESP bytes for the client, or why there are none. Returns true if the
+    /// target now has something to write, and `flush` should be called when the backend has
+    /// handed over everything it got with the same message.
+    fn reply(&self, token: u64, result: Result<Bytes, RouteError>) -> bool;
+
+    /// Writes what can be written.
+    fn flush(self: Rc<Self>);
+}
+
+/// The back half as the front sees it.
+pub trait Submit {
+    /// Sends a command; the reply goes to `sink`.
+    fn submit(&self, command: Outgoing<'_>, sink: Sink);
+
+    /// The group that serves `slot` by the newest topology known here.
+    fn group_of(&self, slot: Slot) -> Option<GroupId>;
+
+    /// Every group that serves slots, ascending by first slot. Empty while no topology is known.
+    fn groups(&self) -> Vec<GroupId>;
+
+    /// Groups this proxy is announced as the master of, ascending by first slot.
+    fn fronted_groups(&self) -> Vec<GroupId>;
+}
+
+/// Why a command has no reply from a storage node. Displayed, it is the error text for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Nobody serves the slot (or the cluster is not up). Definitely not executed.
+    #[error("CLUSTERDOWN {0}")]
+    ClusterDown(&'static str),
+    /// The deadline passed before the command was accepted anywhere. Definitely not executed.
+    #[error("CLUSTERDOWN The cluster is down: no leader answered in time")]
+    Timeout,
+    /// The deadline passed after a write was sent: it may or may not have been executed.
+    #[error("UNKNOWN The outcome of the command is unknown: the write was sent but not acknowledged in time")]
+    Unknown,
+    /// Queues are full. Definitely not executed.
+    #[error("OVERLOADED Too many commands are waiting, try again later")]
+    Overloaded,
+    /// The storage below the group failed and refuses the command. Definitely not executed.
+    #[error("MISCONF The storage of this key's group failed: {0}")]
+    Storage(String),
+}
