@@ -37,6 +37,10 @@ pub struct Sink {
     pub to: Rc<dyn ReplyTarget>,
     /// Chosen by the target, meaningless to the backend; names the command at the target.
     pub token: u64,
+    /// The client connection it comes from, also where `to` is a gatherer: commands of one origin
+    /// for one slot are executed in the order of submission; those of different origins may
+    /// overtake each other (reads do not wait for other clients' writes to be durable).
+    pub origin: u64,
 }
 
 /// Receives replies: a client connection, or a gatherer of several parts.
