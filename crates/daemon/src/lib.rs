@@ -9,4 +9,5 @@ pub mod env;
 pub mod grpc;
 pub mod http;
 pub mod logging;
+pub mod meta_client;
 pub mod process;

@@ -66,7 +66,7 @@ pub struct Replica {
 }
 
 /// A proxy: one node of the announced Redis Cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Proxy {
     pub announce_host: String,
     pub announce_port: u16,

@@ -1,0 +1,158 @@
+//! Topology changes: what meta's Raft group replicates.
+//!
+//! Every change is a [`Command`], applied by the pure function [`ClusterState::apply`]. Invariants:
+//! - apply is total and deterministic: the same state and command give the same result anywhere;
+//! - a refused command changes nothing;
+//! - a command that is applied again changes nothing and is not refused, if what it asks for holds;
+//! - the version grows by one exactly when the rest of the state changed;
+//! - no command leads to a state that [`check`](crate::check) objects to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Broken, ClusterState, GroupId, ProxyId, ReplicaId, SlotSet, StoreId, Version, check};
+
+/// One topology change. Serialised as JSON (`{"do": "group_formed", "group": 3}`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Command {
+    /// First entry of a cluster's life; later ones change nothing.
+    Init {
+        cluster_id: String,
+        replication: u32,
+    },
+    /// A storage node introduces its data directory. Under a known name, but with a new id: the
+    /// old directory is lost, and its store is marked gone.
+    RegisterStore {
+        store: StoreId,
+        name: String,
+        rpc_addr: String,
+    },
+    /// A store's replicas are to be moved elsewhere, for good.
+    RemoveStore {
+        store: StoreId,
+    },
+    /// A proxy process introduces itself; it counts as live from here on.
+    RegisterProxy {
+        proxy: ProxyId,
+        announce_host: String,
+        announce_port: u16,
+        #[serde(default)]
+        announce_hostname: String,
+        incarnation: u64,
+    },
+    /// The lease of that incarnation ran out.
+    ProxyLeaseExpired {
+        proxy: ProxyId,
+        incarnation: u64,
+    },
+    /// That incarnation is heard again.
+    ProxyAlive {
+        proxy: ProxyId,
+        incarnation: u64,
+    },
+    /// Drops a proxy that is not live.
+    ForgetProxy {
+        proxy: ProxyId,
+    },
+    /// Creates `groups` groups that share all slots, placed on the stores that are not gone. Changes
+    /// nothing where groups exist.
+    Bootstrap {
+        groups: u32,
+    },
+    /// A leader of the group was seen.
+    GroupFormed {
+        group: GroupId,
+    },
+    /// Assigns unowned slots.
+    AddSlots {
+        group: GroupId,
+        slots: SlotSet,
+    },
+    /// A new replica on `new_store` takes the place of `old`.
+    ReplaceReplica {
+        group: GroupId,
+        old: ReplicaId,
+        new_store: StoreId,
+    },
+    AddReplica {
+        group: GroupId,
+        store: StoreId,
+    },
+    RemoveReplica {
+        group: GroupId,
+        replica: ReplicaId,
+    },
+    /// Replaces the roles of the named proxies; the others keep theirs.
+    SetFronts {
+        roles: BTreeMap<ProxyId, Role>,
+    },
+}
+
+/// What a proxy is announced as.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Role {
+    /// Groups it fronts, ascending. Empty: a replica of `master`, or a master without slots.
+    #[serde(default)]
+    pub fronts: Vec<GroupId>,
+    #[serde(default)]
+    pub master: Option<ProxyId>,
+}
+
+/// What an accepted command did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Of the state afterwards.
+    pub version: Version,
+    /// False when what was asked for held already.
+    pub changed: bool,
+}
+
+/// Why a command was refused. The text is what a Redis client reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("ERR Slot {0} is already busy")]
+    SlotBusy(u16),
+    #[error("ERR Unknown node {0}")]
+    UnknownProxy(ProxyId),
+    #[error("ERR The cluster is not initialised")]
+    NotInitialised,
+    #[error("ERR Unknown group {0}")]
+    UnknownGroup(GroupId),
+    #[error("ERR Unknown store {0}")]
+    UnknownStore(StoreId),
+    #[error("ERR Store {0} was replaced or removed; delete its data directory to join again")]
+    StoreGone(StoreId),
+    #[error("ERR Store {store} already holds a replica of group {group}")]
+    StoreHoldsGroup { store: StoreId, group: GroupId },
+    #[error("ERR Group {0} has not formed yet")]
+    NotFormed(GroupId),
+    #[error("ERR Group {0} would be left without a replica")]
+    LastReplica(GroupId),
+    #[error("ERR No storage node to place replicas on")]
+    NoStores,
+    #[error("ERR The number of groups must be between 1 and {max}")]
+    GroupCount { max: u32 },
+    #[error("ERR Node {0} is live")]
+    ProxyLive(ProxyId),
+    #[error("ERR Node {0} was started again since")]
+    StaleIncarnation(ProxyId),
+    #[error("ERR {0}")]
+    Invariant(#[from] Broken),
+}
+
+impl ClusterState {
+    /// Applies `cmd`, or refuses it and changes nothing.
+    pub fn apply(&mut self, cmd: &Command) -> Result<Outcome, Refused> {
+        let mut next = self.clone();
+        next.transition(cmd)?;
+        let changed = next != *self;
+        if changed {
+            next.version.0 += 1;
+            check(&next)?;
+            *self = next;
+        }
+        Ok(Outcome { version: self.version, changed })
+    }
+}
