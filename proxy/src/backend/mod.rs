@@ -1,0 +1,269 @@
+//! The back half of the proxy: takes commands from connections, routes them to storage nodes,
+//! and hands the replies back.
+//!
+//! ```text
+//! connection ─ submit ─► session (pure) ─ collect ─► stream to each storage node
+//!      ▲                    │    ▲                          │
+//!      └── reply, flush ────┘    └──────── reply ───────────┘
+//! meta link (one per process) ── topologies ─► session, CLUSTER commands
+//! ```
+//!
+//! One `Backend` per worker thread; nothing here is shared between workers but [`Topologies`].
+//! Invariant: the session is never borrowed while a reply target is called, so targets may submit.
+
+mod bound;
+mod link;
+mod node;
+mod routes;
+mod session;
+mod topologies;
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use daemon::env::Env;
+use proto::v1::{Batch, DataReply};
+use tokio::{
+    sync::Notify,
+    task::spawn_local,
+    time::{Instant, sleep},
+};
+use topology::{GroupId, ProxyId, Slot, StoreId};
+
+pub use self::{
+    link::{LinkOptions, link},
+    routes::{RoutedGroup, Routes},
+    session::Limits,
+    topologies::{Topologies, Topology},
+};
+use self::{
+    node::Node,
+    session::{Effects, Origin, Session},
+};
+use crate::backend_api::{Outgoing, ReplyTarget, RouteError, Sink, Submit};
+
+/// How often a worker without commands looks at its timers.
+const IDLE_TICK: Duration = Duration::from_millis(500);
+
+impl Origin for Sink {
+    fn origin(&self) -> u64 {
+        self.origin
+    }
+}
+
+/// The back half of one worker; cheap to clone.
+#[derive(Clone)]
+pub struct Backend {
+    core: Rc<Core>,
+    topologies: Topologies,
+    me: ProxyId,
+}
+
+impl Backend {
+    /// Starts the tasks of one worker on the current `LocalSet`; they end with it.
+    pub fn start(env: Env, topologies: Topologies, me: ProxyId, limits: Limits) -> Self {
+        let seed = env.entropy.next_u64();
+        let core = Rc::new(Core {
+            env,
+            start: Instant::now(),
+            session: RefCell::new(Session::new(limits, seed)),
+            nodes: RefCell::new(HashMap::new()),
+            spare: RefCell::new(Effects::default()),
+            rearm: Notify::new(),
+            relief: Notify::new(),
+        });
+        spawn_local(core.clone().keep_time());
+        spawn_local(core.clone().follow(topologies.clone()));
+        Self { core, topologies, me }
+    }
+
+    /// The id under which this proxy is announced.
+    pub fn proxy_id(&self) -> &ProxyId {
+        &self.me
+    }
+
+    /// So much waits that clients should not be read for now.
+    pub fn is_congested(&self) -> bool {
+        self.core.session.borrow().is_congested()
+    }
+
+    /// Resolves when `is_congested` is false.
+    pub async fn relief(&self) {
+        while self.is_congested() {
+            self.core.relief.notified().await;
+        }
+    }
+
+    /// Bytes of commands that wait or are not answered yet.
+    pub fn waiting_bytes(&self) -> usize {
+        self.core.session.borrow().waiting_bytes()
+    }
+
+    /// The routing table this worker goes by.
+    pub fn routes(&self) -> Arc<Routes> {
+        self.core.session.borrow().routes().clone()
+    }
+
+    /// The topology of the process.
+    pub fn topologies(&self) -> &Topologies {
+        &self.topologies
+    }
+}
+
+impl Submit for Backend {
+    fn submit(&self, command: Outgoing<'_>, sink: Sink) {
+        let mut session = self.core.session.borrow_mut();
+        session.submit(self.core.now_ms(), &command, sink);
+        if session.has_effects() {
+            drop(session);
+            self.core.act(false);
+        }
+    }
+
+    fn group_of(&self, slot: Slot) -> Option<GroupId> {
+        self.core.session.borrow().routes().group_of(slot)
+    }
+
+    fn groups(&self) -> Vec<GroupId> {
+        let session = self.core.session.borrow();
+        let routes = session.routes();
+        let serves = |g: &&RoutedGroup| routes.state.groups.get(&g.id).is_some_and(|g| !g.slots.is_empty());
+        routes.groups().iter().filter(serves).map(|g| g.id).collect()
+    }
+
+    fn fronted_groups(&self) -> Vec<GroupId> {
+        let routes = self.routes();
+        let fronts = routes.state.proxies.get(&self.me).map_or(&[][..], |p| &p.fronts);
+        routes.groups().iter().map(|g| g.id).filter(|id| fronts.contains(id)).collect()
+    }
+}
+
+/// What the tasks of a worker share.
+struct Core {
+    env: Env,
+    /// Time zero of the session.
+    start: Instant,
+    session: RefCell<Session<Sink>>,
+    nodes: RefCell<HashMap<StoreId, Rc<Node>>>,
+    /// Memory for effects.
+    spare: RefCell<Effects<Sink>>,
+    /// A timer of the session may be due earlier than it was.
+    rearm: Notify,
+    /// Congestion may have ended.
+    relief: Notify,
+}
+
+impl Core {
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    fn address(&self, store: StoreId) -> Option<Arc<str>> {
+        self.session.borrow().routes().address(store).cloned()
+    }
+
+    fn wants(&self, store: StoreId) -> bool {
+        self.session.borrow().wants(self.now_ms(), store)
+    }
+
+    fn collect(&self, store: StoreId) -> Vec<Batch> {
+        self.session.borrow_mut().collect(self.now_ms(), store)
+    }
+
+    fn replied(self: &Rc<Self>, message: DataReply) {
+        let now_ms = self.now_ms();
+        {
+            let mut session = self.session.borrow_mut();
+            for reply in message.replies {
+                session.reply(now_ms, reply);
+            }
+        }
+        self.act(true);
+    }
+
+    fn disconnected(self: &Rc<Self>, store: StoreId) {
+        self.session.borrow_mut().disconnected(self.now_ms(), store);
+        self.act(true);
+    }
+
+    /// Does what the session asks for.
+    fn act(self: &Rc<Self>, flush: bool) {
+        let mut effects = self.spare.take();
+        self.session.borrow_mut().take_effects(&mut effects);
+        for store in effects.wake.drain(..) {
+            self.node(store).wake();
+        }
+        if std::mem::take(&mut effects.rearm) {
+            self.rearm.notify_one();
+        }
+        deliver(effects.replies.drain(..), flush);
+        self.spare.replace(effects);
+        if flush && !self.session.borrow().is_congested() {
+            self.relief.notify_waiters();
+        }
+    }
+
+    fn node(self: &Rc<Self>, store: StoreId) -> Rc<Node> {
+        let mut nodes = self.nodes.borrow_mut();
+        let node = nodes.entry(store).or_insert_with(|| {
+            let node = Node::new(store);
+            spawn_local(node.clone().run(self.clone()));
+            node
+        });
+        node.clone()
+    }
+
+    async fn keep_time(self: Rc<Self>) {
+        loop {
+            let now_ms = self.now_ms();
+            let next_ms = self.session.borrow().next_timer_ms(now_ms);
+            let pause = next_ms.map_or(IDLE_TICK, |at| Duration::from_millis(at.saturating_sub(now_ms)));
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.rearm.notified() => {}
+            }
+            self.session.borrow_mut().tick(self.now_ms());
+            self.act(true);
+        }
+    }
+
+    async fn follow(self: Rc<Self>, mut topologies: Topologies) {
+        loop {
+            let Topology { routes, leaders, .. } = topologies.newest();
+            {
+                let mut session = self.session.borrow_mut();
+                session.routes_changed(self.now_ms(), routes);
+                session.leaders(self.now_ms(), &leaders);
+            }
+            self.act(true);
+            if !topologies.changed().await {
+                return;
+            }
+        }
+    }
+}
+
+/// Hands answers to their targets; each that asks is flushed once.
+fn deliver(answers: impl Iterator<Item = (Sink, Result<Bytes, RouteError>)>, flush: bool) {
+    let mut to_flush: Vec<Rc<dyn ReplyTarget>> = Vec::new();
+    for (sink, result) in answers {
+        let wants_flush = sink.to.reply(sink.token, result);
+        let is_last = to_flush.last().is_some_and(|last| address_of(last) == address_of(&sink.to));
+        if flush && wants_flush && !is_last {
+            to_flush.push(sink.to);
+        }
+    }
+    to_flush.sort_unstable_by_key(address_of);
+    to_flush.dedup_by_key(|target| address_of(target));
+    for target in to_flush {
+        target.flush();
+    }
+}
+
+fn address_of(target: &Rc<dyn ReplyTarget>) -> usize {
+    Rc::as_ptr(target).cast::<()>().addr()
+}

@@ -1,0 +1,146 @@
+//! The stream to one storage node. Its messages are built when the transport asks for one, so
+//! whatever queued until then travels together, and no task stands between.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use daemon::grpc;
+use proto::v1::{DataRequest, data_client::DataClient};
+use tokio::sync::Notify;
+use tokio_stream::Stream;
+use tonic::Status;
+use topology::StoreId;
+
+use super::{Core, bound::Bound};
+
+/// A storage node as seen from one worker.
+pub(super) struct Node {
+    store: StoreId,
+    /// A stream should be opened.
+    wanted: Notify,
+    stream: RefCell<Option<Rc<Conversation>>>,
+}
+
+/// One stream, shared by its two directions.
+struct Conversation {
+    open: Cell<bool>,
+    /// Of the task that writes, while there is nothing to write.
+    writer: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum StreamError {
+    #[error("the store is not part of the topology")]
+    NoAddress,
+    #[error("bad address: {0}")]
+    Address(#[source] tonic::transport::Error),
+    #[error("{0}")]
+    Status(#[source] Box<Status>),
+    #[error("closed by the storage node")]
+    Closed,
+}
+
+impl From<Status> for StreamError {
+    fn from(status: Status) -> Self {
+        Self::Status(Box::new(status))
+    }
+}
+
+impl Node {
+    pub fn new(store: StoreId) -> Rc<Self> {
+        Rc::new(Self { store, wanted: Notify::new(), stream: RefCell::new(None) })
+    }
+
+    /// There is something to send.
+    pub fn wake(&self) {
+        match &*self.stream.borrow() {
+            Some(stream) => stream.wake(),
+            None => self.wanted.notify_one(),
+        }
+    }
+
+    /// Opens a stream whenever something waits for the node, for as long as the worker lives.
+    pub async fn run(self: Rc<Self>, core: Rc<Core>) {
+        loop {
+            if !core.wants(self.store) {
+                self.wanted.notified().await;
+                continue;
+            }
+            let stream = Rc::new(Conversation { open: Cell::new(true), writer: RefCell::new(None) });
+            self.stream.replace(Some(stream.clone()));
+            let Err(error) = self.converse(&core, &stream).await;
+            self.stream.replace(None);
+            stream.close();
+            tracing::debug!(store = %self.store, %error, "the stream to a storage node ended");
+            core.disconnected(self.store);
+        }
+    }
+
+    async fn converse(
+        &self,
+        core: &Rc<Core>,
+        stream: &Rc<Conversation>,
+    ) -> Result<std::convert::Infallible, StreamError> {
+        let address = core.address(self.store).ok_or(StreamError::NoAddress)?;
+        let channel = grpc::channel(core.env(), &address).map_err(StreamError::Address)?;
+        let mut client = DataClient::new(channel)
+            .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX);
+        let source = Source { core: core.clone(), store: self.store, stream: stream.clone() };
+        let mut replies = client.stream(Requests(Bound::new(source))).await?.into_inner();
+        loop {
+            let message = replies.message().await?.ok_or(StreamError::Closed)?;
+            core.replied(message);
+        }
+    }
+}
+
+impl Conversation {
+    fn wake(&self) {
+        if let Some(writer) = &*self.writer.borrow() {
+            writer.wake_by_ref();
+        }
+    }
+
+    fn close(&self) {
+        self.open.set(false);
+        self.wake();
+    }
+
+    fn park(&self, waker: &Waker) {
+        let mut writer = self.writer.borrow_mut();
+        if !writer.as_ref().is_some_and(|w| w.will_wake(waker)) {
+            *writer = Some(waker.clone());
+        }
+    }
+}
+
+/// The requests of one stream.
+struct Source {
+    core: Rc<Core>,
+    store: StoreId,
+    stream: Rc<Conversation>,
+}
+
+struct Requests(Bound<Source>);
+
+impl Stream for Requests {
+    type Item = DataRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<DataRequest>> {
+        let source = self.0.get_mut();
+        if !source.stream.open.get() {
+            return Poll::Ready(None);
+        }
+        let batches = source.core.collect(source.store);
+        if batches.is_empty() {
+            source.stream.park(cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(DataRequest { batches }))
+    }
+}

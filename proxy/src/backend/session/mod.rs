@@ -1,0 +1,496 @@
+//! One worker's commands on their way: which group, which batch, which storage node, and what to do
+//! when it goes wrong. Pure: time, randomness, topology and answers come in; answers for clients,
+//! stores to wake and batches to send come out. [`super::node`] does the I/O around it.
+//!
+//! Exactly once: a batch with a write has a sequence number, contiguous per (session, group). It is
+//! repeated under the same number until it is answered, so what was executed before a failure
+//! answers from the storage side's table, and what was not is executed then. A batch refused
+//! because its slots moved is *withdrawn*: an empty batch uses up its number, and only when that is
+//! confirmed are its commands routed again, so no attempt of it can be executed later.
+//!
+//! Order: commands of one origin for one slot are executed in the order of submission, across
+//! retries and across moves of slots (`Barrier`).
+
+mod backoff;
+mod batch;
+mod queue;
+mod refusals;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use commands::wire;
+use proto::v1::{Batch, BatchReply, LeaderHint, Refusal};
+use topology::{GroupId, SlotSet, StoreId, Version};
+
+use self::{
+    backoff::Rng,
+    batch::{Closed, Entry, Filling, Flight, Payload, Unanswered},
+    queue::{Collect, Moving, Queue},
+};
+use super::routes::Routes;
+use crate::backend_api::{Outgoing, RouteError, Target};
+
+/// How often deadlines are looked at.
+const SWEEP_MS: u64 = 50;
+/// Index of the queue for commands that came before any topology.
+const NOWHERE: usize = 0;
+/// Batch ids carry the index of their queue in the low bits.
+const QUEUE_BITS: u32 = 16;
+
+/// The reply of one command goes there.
+pub trait Origin {
+    /// The client connection: its commands keep their order.
+    fn origin(&self) -> u64;
+}
+
+/// Bounds on what waits here.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Batches with a write under way per group; more wait, and grow.
+    pub write_batches_in_flight_max: usize,
+    /// Batches of reads under way per group.
+    pub read_batches_in_flight_max: usize,
+    /// A batch takes no further command past this size.
+    pub batch_bytes_max: usize,
+    /// A message takes no further batch past this size.
+    pub message_bytes_max: usize,
+    /// From here on clients should not be read.
+    pub waiting_bytes_congested: usize,
+    /// From here on commands are refused.
+    pub waiting_bytes_max: usize,
+    /// How long a command may take.
+    pub deadline_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            write_batches_in_flight_max: 4,
+            read_batches_in_flight_max: 4,
+            batch_bytes_max: 1 << 20,
+            message_bytes_max: 4 << 20,
+            waiting_bytes_congested: 64 << 20,
+            waiting_bytes_max: 256 << 20,
+            deadline_ms: 10_000,
+        }
+    }
+}
+
+/// What the caller must do after an event.
+#[derive(Debug)]
+pub struct Effects<S> {
+    /// Answers, in the order they came.
+    pub replies: Vec<(S, Result<Bytes, RouteError>)>,
+    /// Stores for which `collect` has something now.
+    pub wake: Vec<StoreId>,
+    /// `next_timer_ms` may be earlier than it was.
+    pub rearm: bool,
+}
+
+impl<S> Default for Effects<S> {
+    fn default() -> Self {
+        Self { replies: Vec::new(), wake: Vec::new(), rearm: false }
+    }
+}
+
+/// Slots that went from one group to another while commands for them were under way at the old
+/// one: newer commands queue behind those.
+#[derive(Debug)]
+struct Barrier {
+    /// Index of the old group's queue.
+    queue: usize,
+    slots: SlotSet,
+}
+
+enum Place {
+    Queue(usize),
+    Nobody(&'static str),
+}
+
+/// The commands of one worker.
+#[derive(Debug)]
+pub struct Session<S> {
+    limits: Limits,
+    rng: Rng,
+    routes: Arc<Routes>,
+    /// One for each group ever seen, after the one for commands that came before any topology.
+    queues: Vec<Queue<S>>,
+    by_group: HashMap<GroupId, usize>,
+    /// Queue of each group of `routes`, by its index there.
+    by_route: Vec<usize>,
+    barriers: Vec<Barrier>,
+    next_batch: u64,
+    /// Weight of everything waiting or un-answered.
+    waiting_bytes: usize,
+    effects: Effects<S>,
+}
+
+impl<S: Origin> Session<S> {
+    pub fn new(limits: Limits, seed: u64) -> Self {
+        let mut session = Self {
+            limits,
+            rng: Rng::new(seed),
+            routes: Arc::new(Routes::empty()),
+            queues: vec![Queue::new(GroupId(u64::MAX), 0)],
+            by_group: HashMap::new(),
+            by_route: Vec::new(),
+            barriers: Vec::new(),
+            next_batch: 0,
+            waiting_bytes: 0,
+            effects: Effects::default(),
+        };
+        session.queues[NOWHERE].moving = Some(Moving { version: Version(1), retry_at_ms: u64::MAX });
+        session
+    }
+
+    /// What must be done; empties it. `into` lends its memory.
+    pub fn take_effects(&mut self, into: &mut Effects<S>) {
+        std::mem::swap(&mut self.effects, into);
+    }
+
+    pub fn has_effects(&self) -> bool {
+        !self.effects.replies.is_empty() || !self.effects.wake.is_empty() || self.effects.rearm
+    }
+
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    pub fn is_congested(&self) -> bool {
+        self.waiting_bytes >= self.limits.waiting_bytes_congested
+    }
+
+    pub fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
+    /// Takes a command in. Its answer may be among the effects at once.
+    pub fn submit(&mut self, now_ms: u64, command: &Outgoing<'_>, sink: S) {
+        if self.waiting_bytes >= self.limits.waiting_bytes_max {
+            return self.effects.replies.push((sink, Err(RouteError::Overloaded)));
+        }
+        let deadline_ms = now_ms + self.limits.deadline_ms;
+        let entry = Entry { sink: Some(sink), target: command.target, write: command.write, deadline_ms };
+        self.dispatch(now_ms, entry, &Payload::Command(command));
+    }
+
+    fn dispatch(&mut self, now_ms: u64, mut entry: Entry<S>, payload: &Payload<'_>) {
+        match self.place(entry.target) {
+            Place::Queue(at) => {
+                let queue = &mut self.queues[at];
+                self.waiting_bytes += queue.push(entry, payload, &self.limits);
+                self.effects.wake.extend(queue.to_wake(now_ms, &self.limits));
+            }
+            Place::Nobody(why) => {
+                let answer = entry.sink.take().map(|sink| (sink, Err(RouteError::ClusterDown(why))));
+                self.effects.replies.extend(answer);
+            }
+        }
+    }
+
+    fn place(&self, target: Target) -> Place {
+        let queue = match target {
+            Target::Slot(slot) => {
+                let barrier = self.barriers.iter().find(|b| b.slots.contains(slot)).map(|b| b.queue);
+                barrier.or_else(|| self.routes.index_of(slot).map(|index| self.by_route[index]))
+            }
+            Target::Group(group) => {
+                let known = self.routes.groups().iter().position(|g| g.id == group);
+                known.map(|index| self.by_route[index])
+            }
+        };
+        match (queue, target) {
+            (Some(at), _) => Place::Queue(at),
+            (None, _) if !self.routes.is_known() => Place::Queue(NOWHERE),
+            (None, Target::Slot(_)) => Place::Nobody("Hash slot not served"),
+            (None, Target::Group(_)) => Place::Nobody("The group is not part of the cluster any more"),
+        }
+    }
+
+    /// The stream to `store` can take a message: everything that may be sent there now.
+    pub fn collect(&mut self, now_ms: u64, store: StoreId) -> Vec<Batch> {
+        let mut out = Vec::new();
+        let mut bytes = 0;
+        for (at, queue) in self.queues.iter_mut().enumerate() {
+            if queue.target != Some(store) || bytes >= self.limits.message_bytes_max {
+                continue;
+            }
+            let next_batch = &mut self.next_batch;
+            let mut next_id = || {
+                *next_batch += 1;
+                (*next_batch << QUEUE_BITS) | at as u64
+            };
+            let mut cx = Collect {
+                now_ms,
+                version: self.routes.version,
+                limits: &self.limits,
+                next_id: &mut next_id,
+                out: &mut out,
+                bytes,
+            };
+            queue.collect(&mut cx);
+            bytes = cx.bytes;
+        }
+        out
+    }
+
+    /// Something waits for `store`.
+    pub fn wants(&self, now_ms: u64, store: StoreId) -> bool {
+        self.queues.iter().any(|q| q.target == Some(store) && q.can_send(now_ms, &self.limits))
+    }
+
+    /// An answer came.
+    pub fn reply(&mut self, now_ms: u64, reply: BatchReply) {
+        let at = (reply.id & ((1 << QUEUE_BITS) - 1)) as usize;
+        let position = self.queues.get(at).and_then(|queue| queue.position(reply.id));
+        // The answer of an attempt that was given up: the repetition brings its own.
+        let Some(position) = position else { return };
+        match Refusal::try_from(reply.refusal) {
+            Ok(Refusal::None) => self.answered(at, position, reply.replies),
+            Ok(refusal) => self.refused(now_ms, at, position, refusal, reply),
+            Err(_) => self.refused(now_ms, at, position, Refusal::UnknownOutcome, reply),
+        }
+        self.settle(now_ms, at);
+    }
+
+    fn answered(&mut self, at: usize, position: usize, replies: Bytes) {
+        let queue = &mut self.queues[at];
+        let batch = &queue.unanswered[position];
+        if batch.seq == 0 && queue.follows_refused_write(position) {
+            queue.refuse(position, true);
+            return;
+        }
+        if batch.withdraw && replies.is_empty() && batch.has_sink() {
+            queue.unanswered[position].flight = Flight::Withdrawn;
+            queue.count_in_flight();
+            queue.reached();
+            return;
+        }
+        queue.reached();
+        queue.reroutes = 0;
+        if let Some(batch) = queue.take(position) {
+            self.waiting_bytes -= batch.commands.weight();
+            self.deliver(batch.commands, replies);
+        }
+    }
+
+    fn deliver(&mut self, commands: Closed<S>, replies: Bytes) {
+        let mut rest: &[u8] = &replies;
+        for entry in commands.entries {
+            let result = match wire::take_bytes(&mut rest) {
+                Ok(b"+OK\r\n") => Ok(Bytes::from_static(b"+OK\r\n")),
+                Ok(bytes) => Ok(replies.slice_ref(bytes)),
+                Err(wire::Malformed) => Err(RouteError::Unknown),
+            };
+            self.effects.replies.extend(entry.sink.map(|sink| (sink, result)));
+        }
+    }
+
+    /// The stream to `store` broke, or it cannot be reached.
+    pub fn disconnected(&mut self, now_ms: u64, store: StoreId) {
+        for at in 0..self.queues.len() {
+            let queue = &mut self.queues[at];
+            if queue.target != Some(store) {
+                continue;
+            }
+            queue.lose_all();
+            if queue.is_idle() {
+                continue;
+            }
+            queue.recover(now_ms, &mut self.rng);
+            queue.redirect(None, now_ms);
+            self.effects.rearm = true;
+            self.settle(now_ms, at);
+        }
+    }
+
+    /// Meta told who leads.
+    pub fn leaders(&mut self, now_ms: u64, leaders: &[LeaderHint]) {
+        for hint in leaders {
+            let Some(&at) = self.by_group.get(&GroupId(hint.group)) else { continue };
+            self.queues[at].follow(StoreId(hint.store_id), hint.term, now_ms);
+            self.settle(now_ms, at);
+        }
+    }
+
+    /// A newer topology is in force.
+    pub fn routes_changed(&mut self, now_ms: u64, routes: Arc<Routes>) {
+        if routes.version <= self.routes.version {
+            return;
+        }
+        let old = std::mem::replace(&mut self.routes, routes);
+        self.index_groups();
+        self.raise_barriers(&old);
+        for at in 0..self.queues.len() {
+            self.settle(now_ms, at);
+        }
+        self.drop_vanished(now_ms);
+    }
+
+    fn index_groups(&mut self) {
+        let routes = self.routes.clone();
+        self.by_route.clear();
+        for group in routes.groups() {
+            let next = self.queues.len();
+            let at = *self.by_group.entry(group.id).or_insert(next);
+            if at == next {
+                self.queues.push(Queue::new(group.id, self.rng.next_u64()));
+            }
+            self.queues[at].set_replicas(&group.replicas);
+            self.by_route.push(at);
+        }
+    }
+
+    /// Commands for slots that moved wait until those under way at the old group are answered.
+    fn raise_barriers(&mut self, old: &Routes) {
+        let lost = old.lost_to(&self.routes);
+        let version = self.routes.version;
+        for (at, queue) in self.queues.iter_mut().enumerate().filter(|(_, q)| !q.is_idle()) {
+            let slots = SlotSet::from_slots(lost.iter().filter(|(g, _)| *g == queue.group).map(|&(_, s)| s));
+            if slots.is_empty() {
+                continue;
+            }
+            queue.moving.get_or_insert(Moving { version, retry_at_ms: 0 });
+            self.barriers.push(Barrier { queue: at, slots });
+        }
+    }
+
+    /// Groups that are gone answer nothing any more.
+    fn drop_vanished(&mut self, now_ms: u64) {
+        for at in NOWHERE + 1..self.queues.len() {
+            if self.by_route.contains(&at) || self.queues[at].is_idle() {
+                continue;
+            }
+            self.queues[at].lose_all();
+            self.queues[at].target = None;
+            self.reroute(now_ms, at);
+        }
+    }
+
+    /// Time passes: deadlines, ends of pauses. To be called when `next_timer_ms` says so.
+    pub fn tick(&mut self, now_ms: u64) {
+        for at in 0..self.queues.len() {
+            if !self.queues[at].is_idle() {
+                self.expire(now_ms, at);
+                self.settle(now_ms, at);
+            }
+        }
+    }
+
+    /// When `tick` is due; none while nothing waits.
+    pub fn next_timer_ms(&self, now_ms: u64) -> Option<u64> {
+        let sweep = now_ms + SWEEP_MS;
+        let busy = self.queues.iter().filter(|q| !q.is_idle());
+        busy.map(|q| q.next_timer_ms().filter(|&t| t > now_ms).map_or(sweep, |t| t.min(sweep))).min()
+    }
+
+    fn expire(&mut self, now_ms: u64, at: usize) {
+        let queue = &mut self.queues[at];
+        let replies = &mut self.effects.replies;
+        for batch in queue.unanswered.iter_mut().filter(|b| b.commands.deadline_min_ms <= now_ms) {
+            // A withdrawn batch was certainly not executed.
+            let unknown = batch.flight != Flight::Withdrawn;
+            expire_entries(&mut batch.commands.entries, now_ms, unknown, replies);
+            batch.commands.deadline_min_ms = earliest_deadline(&batch.commands.entries);
+        }
+        let mut freed = 0;
+        let live_sink = |b: &Unanswered<S>| b.in_flight() || b.has_sink();
+        queue.unanswered.retain(|b| {
+            let keep = live_sink(b) || (b.seq > 0 && b.flight != Flight::Withdrawn);
+            freed += if keep { 0 } else { b.commands.weight() };
+            keep
+        });
+        for batch in queue.unanswered.iter_mut().filter(|b| !b.has_sink()) {
+            batch.withdraw = true;
+        }
+        for window in &mut queue.windows {
+            for lane in [&mut window.reads, &mut window.writes] {
+                if lane.deadline_min_ms <= now_ms {
+                    freed += expire_lane(lane, now_ms, replies);
+                }
+            }
+        }
+        queue.windows.retain(|w| !w.is_empty());
+        self.waiting_bytes -= freed;
+    }
+
+    /// Whatever an event made possible for a queue.
+    fn settle(&mut self, now_ms: u64, at: usize) {
+        let queue = &mut self.queues[at];
+        queue.finish_drain(now_ms);
+        self.waiting_bytes -= std::mem::take(&mut queue.freed_bytes);
+        if queue.session_is_lost() {
+            self.renew_session(at);
+        }
+        let queue = &mut self.queues[at];
+        if let Some(moving) = queue.moving {
+            let over = now_ms >= moving.retry_at_ms || self.routes.version >= moving.version;
+            if over && queue.is_withdrawn() {
+                self.reroute(now_ms, at);
+            }
+        }
+        self.effects.wake.extend(self.queues[at].to_wake(now_ms, &self.limits));
+    }
+
+    fn renew_session(&mut self, at: usize) {
+        let mut failed = Vec::new();
+        let session = self.rng.next_u64();
+        self.waiting_bytes -= self.queues[at].renew_session(session, &mut failed);
+        self.effects.replies.extend(failed.into_iter().map(|(sink, error)| (sink, Err(error))));
+    }
+
+    /// Sends every command of a queue on its way again, in order, by the topology in force.
+    fn reroute(&mut self, now_ms: u64, at: usize) {
+        self.barriers.retain(|b| b.queue != at);
+        let batches: Vec<_> = self.queues[at].take_all().collect();
+        for batch in batches {
+            self.waiting_bytes -= batch.commands.weight();
+            let unknown = batch.unknown;
+            batch.commands.each(|mut entry, bytes| {
+                if unknown && entry.write && batch.flight != Flight::Withdrawn {
+                    let answer = entry.sink.take().map(|sink| (sink, Err(RouteError::Unknown)));
+                    self.effects.replies.extend(answer);
+                } else if entry.sink.is_some() {
+                    self.dispatch(now_ms, entry, &Payload::Encoded(bytes));
+                }
+            });
+        }
+    }
+}
+
+/// Answers the entries whose time is up.
+fn expire_entries<S>(
+    entries: &mut [Entry<S>],
+    now_ms: u64,
+    unknown: bool,
+    replies: &mut Vec<(S, Result<Bytes, RouteError>)>,
+) {
+    for entry in entries.iter_mut().filter(|e| e.deadline_ms <= now_ms) {
+        let error = if entry.write && unknown { RouteError::Unknown } else { RouteError::Timeout };
+        replies.extend(entry.sink.take().map(|sink| (sink, Err(error))));
+    }
+}
+
+fn earliest_deadline<S>(entries: &[Entry<S>]) -> u64 {
+    entries.iter().filter(|e| e.sink.is_some()).map(|e| e.deadline_ms).min().unwrap_or(u64::MAX)
+}
+
+/// Takes the commands whose time is up out of a lane that was never sent. Returns the weight freed.
+fn expire_lane<S: Origin>(
+    lane: &mut Filling<S>,
+    now_ms: u64,
+    replies: &mut Vec<(S, Result<Bytes, RouteError>)>,
+) -> usize {
+    let mut expired = std::mem::take(lane);
+    let before = expired.weight();
+    expire_entries(&mut expired.entries, now_ms, false, replies);
+    expired.each(|entry, bytes| {
+        if entry.sink.is_some() {
+            lane.push(entry, &Payload::Encoded(bytes));
+        }
+    });
+    before - lane.weight()
+}
