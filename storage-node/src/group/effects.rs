@@ -1,0 +1,300 @@
+//! What a Raft entry of a data group carries: the effects of the commands that were evaluated
+//! together, and the replies by which a repeated batch is answered.
+//!
+//! ```text
+//! entry    := version:u8=1  term:u64le  eid:u64le  time_ms:u64le
+//!             len:varint ops  len:varint counts  len:varint sessions  len:varint slots
+//! op       := 1 key value | 2 key | 3 from to            (byte strings: len:varint bytes)
+//! count    := db:u8  delta:i64le
+//! session  := id:u64le  seq:u64le  acked:u64le  replies:bytes      seq 0: the session is dropped
+//! slots    := version:u64le  n × ( first:u16le last:u16le )        present when slots changed
+//! ```
+//!
+//! `term` is the term the commands were evaluated in; an entry that ended up under another term is
+//! not applied. Decoding is total: bytes that do not parse stop the group, they never panic.
+
+use bytes::{Buf, Bytes};
+use commands::wire::{put_bytes, put_varint};
+
+const VERSION: u8 = 1;
+const OP_PUT: u8 = 1;
+const OP_DELETE: u8 = 2;
+const OP_DELETE_RANGE: u8 = 3;
+const HEAD_BYTES: usize = 25;
+
+/// The entry cannot be read: damage, or a build that is too old.
+#[derive(Debug, thiserror::Error)]
+#[error("malformed log entry: {0}")]
+pub struct Malformed(&'static str);
+
+/// A place in a builder to go back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    ops: usize,
+    counts: usize,
+}
+
+/// Collects effects until they are proposed.
+#[derive(Default)]
+pub struct EffectsBuilder {
+    ops: Vec<u8>,
+    counts: Vec<u8>,
+    sessions: Vec<u8>,
+    slots: Vec<u8>,
+}
+
+impl EffectsBuilder {
+    pub fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.ops.push(OP_PUT);
+        put_bytes(&mut self.ops, key);
+        put_bytes(&mut self.ops, value);
+    }
+
+    pub fn delete(&mut self, key: &[u8]) {
+        self.ops.push(OP_DELETE);
+        put_bytes(&mut self.ops, key);
+    }
+
+    pub fn delete_range(&mut self, from: &[u8], to: &[u8]) {
+        self.ops.push(OP_DELETE_RANGE);
+        put_bytes(&mut self.ops, from);
+        put_bytes(&mut self.ops, to);
+    }
+
+    pub fn count(&mut self, db: u8, delta: i64) {
+        self.counts.push(db);
+        self.counts.extend_from_slice(&delta.to_le_bytes());
+    }
+
+    pub fn session(&mut self, id: u64, seq: u64, acked: u64, replies: &[u8]) {
+        for n in [id, seq, acked] {
+            self.sessions.extend_from_slice(&n.to_le_bytes());
+        }
+        put_bytes(&mut self.sessions, replies);
+    }
+
+    pub fn drop_session(&mut self, id: u64) {
+        self.session(id, 0, 0, b"");
+    }
+
+    pub fn slots(&mut self, version: u64, ranges: &[(u16, u16)]) {
+        self.slots.clear();
+        self.slots.extend_from_slice(&version.to_le_bytes());
+        for (first, last) in ranges {
+            self.slots.extend_from_slice(&first.to_le_bytes());
+            self.slots.extend_from_slice(&last.to_le_bytes());
+        }
+    }
+
+    /// The present end of operations and counts.
+    pub fn mark(&self) -> Mark {
+        Mark { ops: self.ops.len(), counts: self.counts.len() }
+    }
+
+    /// Forgets the operations and counts added since `mark`.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.ops.truncate(mark.ops);
+        self.counts.truncate(mark.counts);
+    }
+
+    pub fn len(&self) -> usize {
+        self.ops.len() + self.counts.len() + self.sessions.len() + self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry; the builder is empty afterwards and keeps its buffers.
+    pub fn finish(&mut self, term: u64, eid: u64, time_ms: u64) -> Bytes {
+        let mut out = Vec::with_capacity(HEAD_BYTES + 20 + self.len());
+        out.push(VERSION);
+        for n in [term, eid, time_ms] {
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        for section in [&mut self.ops, &mut self.counts, &mut self.sessions, &mut self.slots] {
+            put_varint(&mut out, section.len());
+            out.extend_from_slice(section);
+            section.clear();
+        }
+        Bytes::from(out)
+    }
+}
+
+/// One change of the key-value state.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Op {
+    Put(Bytes, Bytes),
+    Delete(Bytes),
+    DeleteRange(Bytes, Bytes),
+}
+
+/// The outcome of one batch of a session.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    pub id: u64,
+    /// 0: the session is dropped.
+    pub seq: u64,
+    pub acked: u64,
+    pub replies: Bytes,
+}
+
+/// A decoded entry. Byte strings are slices of it.
+#[derive(Debug)]
+pub struct Effects {
+    pub term: u64,
+    pub eid: u64,
+    pub time_ms: u64,
+    ops: Bytes,
+    counts: Bytes,
+    sessions: Bytes,
+    slots: Bytes,
+}
+
+impl Effects {
+    pub fn decode(entry: &Bytes) -> Result<Self, Malformed> {
+        let mut rest = entry.clone();
+        if take_u8(&mut rest)? != VERSION {
+            return Err(Malformed("unknown version"));
+        }
+        let (term, eid, time_ms) = (take_u64(&mut rest)?, take_u64(&mut rest)?, take_u64(&mut rest)?);
+        let effects = Self {
+            term,
+            eid,
+            time_ms,
+            ops: take_string(&mut rest)?,
+            counts: take_string(&mut rest)?,
+            sessions: take_string(&mut rest)?,
+            slots: take_string(&mut rest)?,
+        };
+        if rest.is_empty() { Ok(effects) } else { Err(Malformed("trailing bytes")) }
+    }
+
+    pub fn ops(&self) -> impl Iterator<Item = Result<Op, Malformed>> {
+        items(self.ops.clone(), take_op)
+    }
+
+    /// Changes of the key count: (db, delta).
+    pub fn counts(&self) -> impl Iterator<Item = Result<(u8, i64), Malformed>> {
+        items(self.counts.clone(), |rest| Ok((take_u8(rest)?, take_u64(rest)? as i64)))
+    }
+
+    pub fn sessions(&self) -> impl Iterator<Item = Result<SessionRecord, Malformed>> {
+        items(self.sessions.clone(), |rest| {
+            Ok(SessionRecord {
+                id: take_u64(rest)?,
+                seq: take_u64(rest)?,
+                acked: take_u64(rest)?,
+                replies: take_string(rest)?,
+            })
+        })
+    }
+
+    /// The slots the group serves from this entry on, and the topology version they come from.
+    pub fn slots(&self) -> Result<Option<(u64, Vec<(u16, u16)>)>, Malformed> {
+        if self.slots.is_empty() {
+            return Ok(None);
+        }
+        let mut rest = self.slots.clone();
+        let version = take_u64(&mut rest)?;
+        let mut ranges = Vec::new();
+        while !rest.is_empty() {
+            ranges.push((take_u16(&mut rest)?, take_u16(&mut rest)?));
+        }
+        Ok(Some((version, ranges)))
+    }
+}
+
+fn items<T>(
+    mut rest: Bytes,
+    mut take: impl FnMut(&mut Bytes) -> Result<T, Malformed>,
+) -> impl Iterator<Item = Result<T, Malformed>> {
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let item = take(&mut rest);
+        if item.is_err() {
+            rest.clear();
+        }
+        Some(item)
+    })
+}
+
+fn take_op(rest: &mut Bytes) -> Result<Op, Malformed> {
+    Ok(match take_u8(rest)? {
+        OP_PUT => Op::Put(take_string(rest)?, take_string(rest)?),
+        OP_DELETE => Op::Delete(take_string(rest)?),
+        OP_DELETE_RANGE => Op::DeleteRange(take_string(rest)?, take_string(rest)?),
+        _ => return Err(Malformed("unknown operation")),
+    })
+}
+
+pub(crate) fn take_u8(rest: &mut Bytes) -> Result<u8, Malformed> {
+    rest.try_get_u8().map_err(|_| Malformed("truncated"))
+}
+
+pub(crate) fn take_u16(rest: &mut Bytes) -> Result<u16, Malformed> {
+    rest.try_get_u16_le().map_err(|_| Malformed("truncated"))
+}
+
+pub(crate) fn take_u64(rest: &mut Bytes) -> Result<u64, Malformed> {
+    rest.try_get_u64_le().map_err(|_| Malformed("truncated"))
+}
+
+pub(crate) fn take_string(rest: &mut Bytes) -> Result<Bytes, Malformed> {
+    let mut view: &[u8] = rest;
+    let len = commands::wire::take_varint(&mut view).map_err(|_| Malformed("length"))?;
+    let head = rest.len() - view.len();
+    if len > view.len() {
+        return Err(Malformed("truncated"));
+    }
+    rest.advance(head);
+    Ok(rest.split_to(len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Bytes {
+        let mut b = EffectsBuilder::default();
+        b.put(b"k1", b"v1");
+        b.delete(b"k2");
+        b.delete_range(b"a", b"z");
+        b.count(3, -7);
+        b.session(11, 5, 4, b"+OK\r\n");
+        b.drop_session(12);
+        b.slots(9, &[(0, 5), (7, 16383)]);
+        b.finish(2, 3, 1234)
+    }
+
+    #[test]
+    fn entries_survive_the_round_trip() {
+        let effects = Effects::decode(&sample()).unwrap();
+        assert_eq!((effects.term, effects.eid, effects.time_ms), (2, 3, 1234));
+        let ops: Vec<_> = effects.ops().collect::<Result<_, _>>().unwrap();
+        assert_eq!(ops.len(), 3);
+        assert_eq!(ops[0], Op::Put("k1".into(), "v1".into()));
+        assert_eq!(effects.counts().next().unwrap().unwrap(), (3, -7));
+        let sessions: Vec<_> = effects.sessions().collect::<Result<_, _>>().unwrap();
+        assert_eq!((sessions[0].seq, sessions[0].acked, sessions[1].seq), (5, 4, 0));
+        assert_eq!(effects.slots().unwrap(), Some((9, vec![(0, 5), (7, 16383)])));
+    }
+
+    #[test]
+    fn damage_is_an_error_never_a_panic() {
+        let entry = sample();
+        for cut in 0..entry.len() {
+            assert!(Effects::decode(&entry.slice(..cut)).is_err(), "cut at {cut}");
+        }
+        for at in 0..entry.len() {
+            let mut bytes = entry.to_vec();
+            bytes[at] ^= 0x55;
+            if let Ok(effects) = Effects::decode(&Bytes::from(bytes)) {
+                let _ = (effects.ops().count(), effects.counts().count(), effects.sessions().count());
+                let _ = effects.slots();
+            }
+        }
+    }
+}

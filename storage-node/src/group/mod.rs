@@ -1,0 +1,96 @@
+//! One replica of one group: its state, its state machine under Raft, and its evaluator.
+
+pub mod effects;
+mod evaluator;
+mod execute;
+mod inbox;
+mod machine;
+mod memory;
+mod replica;
+mod sessions;
+mod state;
+mod view;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use daemon::env::{Clock, Entropy};
+use parking_lot::Mutex;
+use raft_rocks::Raft;
+use tokio::sync::Notify;
+use topology::SlotSet;
+
+pub use inbox::{Incoming, ReplyQueue, refused};
+pub use machine::{Blocking, StateMachine};
+pub use replica::{Replica, ReplicaConfig};
+
+use crate::{faults::Faults, options::Reads};
+use inbox::Inbox;
+use state::GroupState;
+
+/// What meta assigned to the group, as far as this node knows.
+#[derive(Debug, Default)]
+pub struct Desired {
+    pub version: u64,
+    pub slots: SlotSet,
+}
+
+/// Counters of one replica.
+#[derive(Debug, Default)]
+pub struct GroupStats {
+    pub expired_keys: AtomicU64,
+    pub entries_applied: AtomicU64,
+}
+
+/// What the parts of one replica share.
+pub struct Shared {
+    pub group: u64,
+    pub replica: u64,
+    /// Held for the evaluation or application of a batch, never across an await. One thread uses it
+    /// in practice; the lock exists because Raft's tasks must be Send.
+    pub state: Mutex<GroupState>,
+    /// Signalled after each application.
+    pub applied: Notify,
+    pub inbox: Inbox,
+    pub desired: ArcSwap<Desired>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub reads: Reads,
+    /// How long after a quorum's acknowledgement reads are answered without asking again.
+    pub lease: Duration,
+    pub session_idle: Duration,
+    /// Set while the node's disk is nearly full.
+    pub read_only: Arc<AtomicBool>,
+    pub faults: Faults,
+    pub stats: GroupStats,
+    serving: AtomicBool,
+}
+
+impl Shared {
+    fn leader_hint(&self, raft: &Raft<StateMachine>) -> u64 {
+        raft_rocks::leader_member(raft).map_or(0, |member| member.store)
+    }
+
+    fn slots_version(&self) -> u64 {
+        self.state.lock().applied.slots_version
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::Relaxed)
+    }
+
+    fn publish(&self, serving: bool) {
+        self.serving.store(serving, Ordering::Relaxed);
+    }
+
+    /// This replica leads and answers.
+    pub fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed)
+    }
+}

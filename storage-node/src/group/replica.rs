@@ -1,0 +1,221 @@
+//! One replica from opening to closing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use anyhow::Context;
+use daemon::env::Env;
+use parking_lot::Mutex;
+use raft_rocks::{ChangeMembers, LogStore, Member, PeerService, Peers, Raft, RaftTimings, raft_config, raft_handle};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Blocking, Desired, GroupStats, Incoming, Shared, StateMachine, evaluator::Evaluator, inbox::Inbox,
+    state::GroupState,
+};
+use crate::{engine::Engine, faults::Faults, options::Options};
+
+/// Entries a learner may lag behind and still become a voter.
+const PROMOTION_LAG_MAX: u64 = 1000;
+const CHECKPOINT_TICK: Duration = Duration::from_secs(1);
+
+/// What all replicas of a node share.
+#[derive(Clone)]
+pub struct ReplicaConfig {
+    pub options: Options,
+    pub env: Env,
+    pub engine: Engine,
+    pub log: LogStore,
+    pub peers: Peers,
+    pub service: PeerService,
+    pub blocking: Blocking,
+    pub read_only: Arc<AtomicBool>,
+    pub faults: Faults,
+}
+
+/// A running replica.
+pub struct Replica {
+    shared: Arc<Shared>,
+    raft: Raft<StateMachine>,
+    machine: StateMachine,
+    service: PeerService,
+    stop: CancellationToken,
+    /// One membership change at a time.
+    changing: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Replica {
+    /// Opens the replica's state and starts its Raft and its evaluator on the current runtime.
+    pub async fn start(config: &ReplicaConfig, group: u64, replica: u64) -> anyhow::Result<Self> {
+        let options = &config.options;
+        let db = config.engine.open(group).context("open the group's database")?;
+        let state = GroupState::open(db)?;
+        let shared = Arc::new(Shared {
+            group,
+            replica,
+            state: Mutex::new(state),
+            applied: Notify::new(),
+            inbox: Inbox::default(),
+            desired: Arc::new(Desired::default()).into(),
+            clock: config.env.clock.clone(),
+            entropy: config.env.entropy.clone(),
+            reads: options.reads,
+            lease: Duration::from_millis(options.election_max_ms * 2 / 3),
+            session_idle: Duration::from_secs(options.session_idle_s),
+            read_only: config.read_only.clone(),
+            faults: config.faults,
+            stats: GroupStats::default(),
+            serving: AtomicBool::new(false),
+        });
+        let machine = StateMachine::new(shared.clone(), config.engine.clone(), config.blocking);
+        let mut log = config.log.group(group);
+        let voted_before = raft_rocks::has_history(&mut log).await?;
+        let raft_config = raft_config(RaftTimings {
+            heartbeat: Duration::from_millis(options.heartbeat_ms),
+            election_min: Duration::from_millis(options.election_min_ms),
+            election_max: Duration::from_millis(options.election_max_ms),
+            log_keep_entries: options.log_keep_entries,
+        });
+        let raft = Raft::new(replica, raft_config, config.peers.network(group), log, machine.clone())
+            .await
+            .context("start Raft")?;
+        let stop = CancellationToken::new();
+        let quiet = Duration::from_millis(options.election_max_ms);
+        let refuse_votes_until = voted_before.then(|| Instant::now() + quiet);
+        config.service.insert(group, replica, raft_handle(raft.clone()), refuse_votes_until);
+        tokio::spawn(elect_after(raft.clone(), if voted_before { quiet } else { Duration::ZERO }, stop.clone()));
+        tokio::spawn(Evaluator::new(shared.clone(), raft.clone()).run(stop.clone()));
+        let checkpoints = Checkpoints {
+            machine: machine.clone(),
+            raft: raft.clone(),
+            log: config.log.clone(),
+            group,
+            log_bytes: options.checkpoint_log_bytes,
+        };
+        tokio::spawn(checkpoints.run(stop.clone()));
+        let service = config.service.clone();
+        Ok(Self { shared, raft, machine, service, stop, changing: Arc::default() })
+    }
+
+    pub fn id(&self) -> u64 {
+        self.shared.replica
+    }
+
+    pub fn submit(&self, incoming: Incoming) {
+        self.shared.inbox.push(incoming);
+    }
+
+    pub fn set_desired(&self, desired: Desired) {
+        self.shared.desired.store(Arc::new(desired));
+    }
+
+    /// Leads and answers.
+    pub fn is_serving(&self) -> bool {
+        self.shared.is_serving()
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub fn raft(&self) -> &Raft<StateMachine> {
+        &self.raft
+    }
+
+    /// Forms the group, unless this replica has a history already.
+    pub async fn initialize(&self, members: BTreeMap<u64, Member>) -> anyhow::Result<()> {
+        if self.raft.is_initialized().await? {
+            return Ok(());
+        }
+        tracing::info!(group = self.shared.group, members = members.len(), "forms the group");
+        self.raft.initialize(members).await?;
+        Ok(())
+    }
+
+    /// As leader: one step from the present membership towards `desired`. Idempotent.
+    pub async fn drive_membership(&self, desired: &BTreeMap<u64, Member>) -> anyhow::Result<()> {
+        let Ok(_one) = self.changing.try_lock() else { return Ok(()) };
+        let metrics = raft_rocks::metrics(&self.raft);
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let joint = membership.get_joint_config().len() > 1;
+        let known: BTreeSet<u64> = membership.nodes().map(|(id, _)| *id).collect();
+        for (id, member) in desired.iter().filter(|(id, _)| !known.contains(id)) {
+            tracing::info!(group = self.shared.group, replica = id, "adds a learner");
+            self.raft.add_learner(*id, member.clone(), false).await?;
+        }
+        let wanted: BTreeSet<u64> = desired.keys().copied().collect();
+        if wanted == voters && wanted == known && !joint {
+            return Ok(());
+        }
+        let matched = metrics.replication.clone().unwrap_or_default();
+        let last = metrics.last_log_index.unwrap_or(0);
+        let caught_up = |id: &u64| {
+            let at = matched.get(id).and_then(|id| id.as_ref()).map_or(0, |id| id.index);
+            voters.contains(id) || at + PROMOTION_LAG_MAX >= last && at > 0
+        };
+        if wanted.iter().all(caught_up) && !wanted.is_empty() {
+            tracing::info!(group = self.shared.group, ?voters, ?wanted, "changes the voters");
+            self.raft.change_membership(ChangeMembers::ReplaceAllVoters(wanted), false).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops Raft and the evaluator; makes the state durable when `checkpoint`.
+    pub async fn stop(&self, checkpoint: bool) -> io::Result<()> {
+        self.stop.cancel();
+        self.service.remove(self.shared.group);
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(group = self.shared.group, %error, "Raft did not stop cleanly");
+        }
+        if checkpoint { self.machine.checkpoint().await } else { Ok(()) }
+    }
+}
+
+/// A restarted voter may have granted a lease that it forgot: it neither votes nor stands for
+/// election before that lease has run out.
+async fn elect_after(raft: Raft<StateMachine>, quiet: Duration, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(quiet) => raft.runtime_config().elect(true),
+    }
+}
+
+/// Flushes the state every so many log bytes, so that the log can be purged.
+struct Checkpoints {
+    machine: StateMachine,
+    raft: Raft<StateMachine>,
+    log: LogStore,
+    group: u64,
+    log_bytes: u64,
+}
+
+impl Checkpoints {
+    async fn run(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(CHECKPOINT_TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            if self.log.group_bytes(self.group) < self.log_bytes {
+                continue;
+            }
+            if let Err(error) = self.checkpoint().await {
+                tracing::error!(group = self.group, %error, "checkpoint failed");
+            }
+        }
+    }
+
+    async fn checkpoint(&self) -> anyhow::Result<()> {
+        self.machine.checkpoint().await?;
+        self.raft.trigger().snapshot().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! The replicated state of one group on this node: RocksDB, and in front of it the applied changes
+//! that were not handed to RocksDB yet.
+//!
+//! Invariants:
+//! - RocksDB always holds the state of exactly one applied index: data, applied record and sessions
+//!   go in one batch. Between batches it lags behind; the log replays the difference.
+//! - durable ≤ stored (in RocksDB) ≤ applied ≤ committed. The log is purged only up to durable.
+//! - A read sees delta, then frozen, then RocksDB: the newest layer that mentions the key.
+
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+
+use bytes::Bytes;
+use raft_rocks::{LogId, StoredMembership};
+use rocksdb::WriteBatch;
+use serde::{Deserialize, Serialize};
+use topology::SlotSet;
+
+use super::{
+    effects::{Effects, Op},
+    memory::{Found, Layer},
+    sessions::Sessions,
+};
+use crate::engine::{GroupDb, Pages};
+
+/// Databases per group.
+pub const DATABASES: usize = 16;
+
+const APPLIED_KEY: &[u8] = &[0xFF, 0x01];
+const SESSION_PREFIX: [u8; 2] = [0xFF, 0x02];
+const SESSION_END: [u8; 2] = [0xFF, 0x03];
+
+/// Delta size at which it is handed to RocksDB.
+const DELTA_BYTES: usize = 16 << 20;
+const DELTA_KEYS: usize = 64 << 10;
+
+/// Where the state stands; stored with the data it describes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Applied {
+    pub log_id: Option<LogId>,
+    pub membership: StoredMembership,
+    /// Group time, ms: never goes back.
+    pub time_ms: u64,
+    /// Keys per database.
+    pub key_counts: [u64; DATABASES],
+    /// Slots the group serves.
+    pub slots: SlotSet,
+    /// Topology version those slots come from.
+    pub slots_version: u64,
+}
+
+impl Applied {
+    pub fn index(&self) -> u64 {
+        self.log_id.as_ref().map_or(0, |id| id.index)
+    }
+}
+
+/// The state cannot go on: this replica stops.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("entry {index}: {source}")]
+    Entry { index: u64, source: super::effects::Malformed },
+    #[error("stored record: {0}")]
+    Record(String),
+    #[error(transparent)]
+    Rocks(#[from] rocksdb::Error),
+}
+
+/// See the module's description.
+pub struct GroupState {
+    db: GroupDb,
+    delta: Layer<()>,
+    frozen: Option<Arc<Layer<()>>>,
+    pub applied: Applied,
+    pub sessions: Sessions,
+}
+
+impl GroupState {
+    /// Loads what RocksDB holds.
+    pub fn open(db: GroupDb) -> Result<Self, StateError> {
+        let applied = match db.get(APPLIED_KEY)? {
+            Some(json) => serde_json::from_slice(&json).map_err(|e| StateError::Record(e.to_string()))?,
+            None => Applied::default(),
+        };
+        let sessions = load_sessions(&db)?;
+        Ok(Self { db, delta: Layer::default(), frozen: None, applied, sessions })
+    }
+
+    /// The applied record inside a frozen copy.
+    pub fn applied_in(pages: &Pages) -> std::io::Result<Option<Applied>> {
+        let Some(json) = pages.get(APPLIED_KEY)? else { return Ok(None) };
+        let applied: Applied = serde_json::from_slice(&json).map_err(std::io::Error::other)?;
+        Ok(applied.log_id.is_some().then_some(applied))
+    }
+
+    pub fn db(&self) -> &GroupDb {
+        &self.db
+    }
+
+    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, rocksdb::Error> {
+        if let Found::Here(value, ()) = self.delta.get(key) {
+            return Ok(value);
+        }
+        if let Some(Found::Here(value, ())) = self.frozen.as_ref().map(|f| f.get(key)) {
+            return Ok(value);
+        }
+        self.db.get(key)
+    }
+
+    /// Visits `from <= key < to` in order, with the changes of `upper` on top.
+    pub fn scan<T: Copy>(
+        &self,
+        upper: &Layer<T>,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), rocksdb::Error> {
+        if from >= to {
+            return Ok(());
+        }
+        let mut merged = BTreeMap::new();
+        if let Some(frozen) = &self.frozen {
+            frozen.merge_into(from, to, &mut merged);
+        }
+        self.delta.merge_into(from, to, &mut merged);
+        upper.merge_into(from, to, &mut merged);
+        let hidden = |key: &[u8]| {
+            self.frozen.as_ref().is_some_and(|f| f.clearing(key).is_some())
+                || self.delta.clearing(key).is_some()
+                || upper.clearing(key).is_some()
+        };
+        let mut stored = self.db.range(from, to);
+        let mut memory = merged.into_iter().peekable();
+        loop {
+            let key = stored.key();
+            let from_memory = match (memory.peek(), key) {
+                (None, None) => break,
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (Some((m, _)), Some(s)) => m[..] <= *s,
+            };
+            let step = if from_memory {
+                let Some((key, value)) = memory.next() else { break };
+                if stored.key() == Some(&key[..]) {
+                    stored.next();
+                }
+                value.map_or(ControlFlow::Continue(()), |value| visit(&key, &value))
+            } else {
+                let Some((key, value)) = stored.item() else { break };
+                let step = if hidden(key) { ControlFlow::Continue(()) } else { visit(key, value) };
+                stored.next();
+                step
+            };
+            if step.is_break() {
+                return Ok(());
+            }
+        }
+        stored.status()
+    }
+
+    /// Applies an entry that carries no effects (blank, membership).
+    pub fn apply_blank(&mut self, log_id: LogId, membership: Option<StoredMembership>) {
+        self.applied.log_id = Some(log_id);
+        if let Some(membership) = membership {
+            self.applied.membership = membership;
+        }
+    }
+
+    /// Applies the effects of an entry. An entry evaluated under another term changes nothing.
+    pub fn apply(&mut self, log_id: LogId, entry: &Bytes) -> Result<(), StateError> {
+        let index = log_id.index;
+        let broken = |source| StateError::Entry { index, source };
+        let effects = Effects::decode(entry).map_err(broken)?;
+        let term = log_id.committed_leader_id().term;
+        self.applied.log_id = Some(log_id);
+        if effects.term != term {
+            tracing::warn!(index, term, evaluated = effects.term, "entry of another term skipped");
+            return Ok(());
+        }
+        self.applied.time_ms = self.applied.time_ms.max(effects.time_ms);
+        for op in effects.ops() {
+            match op.map_err(broken)? {
+                Op::Put(key, value) => drop(self.delta.set(key, Some(value), ())),
+                Op::Delete(key) => drop(self.delta.set(key, None, ())),
+                Op::DeleteRange(from, to) => self.delta.clear_range(from, to, ()),
+            }
+        }
+        for count in effects.counts() {
+            let (db, delta) = count.map_err(broken)?;
+            if let Some(keys) = self.applied.key_counts.get_mut(usize::from(db)) {
+                *keys = keys.saturating_add_signed(delta);
+            }
+        }
+        for record in effects.sessions() {
+            self.sessions.apply(record.map_err(broken)?, self.applied.time_ms);
+        }
+        if let Some((version, ranges)) = effects.slots().map_err(broken)? {
+            self.applied.slots = SlotSet::from_slots(
+                ranges.iter().flat_map(|&(a, b)| a..=b).filter_map(topology::Slot::new),
+            );
+            self.applied.slots_version = version;
+        }
+        Ok(())
+    }
+
+    /// The delta is large enough to be handed to RocksDB.
+    pub fn wants_flush(&self) -> bool {
+        self.frozen.is_none() && (self.delta.bytes() >= DELTA_BYTES || self.delta.len() >= DELTA_KEYS)
+    }
+
+    /// So much waits for a flush in progress that applying must wait too.
+    pub fn is_backlogged(&self) -> bool {
+        self.frozen.is_some() && self.delta.bytes() >= 4 * DELTA_BYTES
+    }
+
+    /// Freezes the delta with the records that belong to it. None while a flush is in progress.
+    pub fn start_flush(&mut self) -> Option<FlushJob> {
+        if self.frozen.is_some() {
+            return None;
+        }
+        let applied = serde_json::to_vec(&self.applied).unwrap_or_default();
+        self.delta.set(Bytes::from_static(APPLIED_KEY), Some(applied.into()), ());
+        for (id, stored) in self.sessions.take_changes() {
+            self.delta.set(session_key(id), stored, ());
+        }
+        let layer = Arc::new(std::mem::take(&mut self.delta));
+        self.frozen = Some(layer.clone());
+        Some(FlushJob { db: self.db.clone(), layer, log_id: self.applied.log_id })
+    }
+
+    /// The frozen layer is in RocksDB.
+    pub fn finish_flush(&mut self) {
+        self.frozen = None;
+    }
+}
+
+/// A frozen layer on its way into RocksDB.
+pub struct FlushJob {
+    db: GroupDb,
+    layer: Arc<Layer<()>>,
+    /// Applied log id of the state that the layer completes.
+    pub log_id: Option<LogId>,
+}
+
+impl FlushJob {
+    /// Writes the layer in key order, in one batch. Blocks.
+    pub fn run(&self) -> Result<(), rocksdb::Error> {
+        let mut batch = WriteBatch::default();
+        for (from, to, ()) in self.layer.cleared() {
+            batch.delete_range(from, to);
+        }
+        let mut points: Vec<_> = self.layer.iter().collect();
+        points.sort_unstable_by_key(|(key, _)| *key);
+        for (key, value) in points {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
+        self.db.write(&batch)
+    }
+}
+
+fn session_key(id: u64) -> Bytes {
+    let mut key = SESSION_PREFIX.to_vec();
+    key.extend_from_slice(&id.to_be_bytes());
+    key.into()
+}
+
+fn load_sessions(db: &GroupDb) -> Result<Sessions, StateError> {
+    let mut sessions = Sessions::default();
+    let mut stored = db.range(&SESSION_PREFIX, &SESSION_END);
+    while let Some((key, value)) = stored.item() {
+        let id = key.get(2..).and_then(|id| id.try_into().ok()).map(u64::from_be_bytes);
+        let id = id.ok_or_else(|| StateError::Record("session key".to_owned()))?;
+        let loaded = sessions.load(id, Bytes::copy_from_slice(value));
+        loaded.map_err(|e| StateError::Record(e.to_string()))?;
+        stored.next();
+    }
+    stored.status()?;
+    Ok(sessions)
+}

@@ -1,0 +1,188 @@
+//! What a command sees and changes: committed state under the overlay of writes in flight.
+
+use std::{cell::Cell, ops::ControlFlow};
+
+use bytes::Bytes;
+use datatypes::kv::{Kv, KvMut, StoreError, Visit};
+
+use super::{
+    effects::{EffectsBuilder, Mark},
+    memory::{Found, Layer},
+    state::{DATABASES, GroupState},
+};
+
+/// Number of an entry of this leadership, counted from 1; 0 stands for committed state.
+pub type EntryId = u64;
+
+/// Writes evaluated but not applied yet, tagged with the entry that carries them.
+#[derive(Default)]
+pub struct Overlay {
+    pub layer: Layer<EntryId>,
+    /// Key count changes in flight.
+    pub counts: [i64; DATABASES],
+    /// The entry that changed the count of each database last.
+    counted_by: [EntryId; DATABASES],
+    /// The latest entry that wrote anything here.
+    latest: EntryId,
+}
+
+impl Overlay {
+    /// Forgets what entries up to `eid` wrote: it is in the committed state now.
+    pub fn settle(&mut self, eid: EntryId, written: &Written) {
+        for key in &written.keys {
+            self.layer.forget(key, |tag| tag <= eid);
+        }
+        self.layer.forget_cleared(|tag| tag <= eid);
+        for (db, delta) in written.counts.iter().enumerate() {
+            self.counts[db] -= delta;
+        }
+    }
+}
+
+/// What one entry wrote, for settling it.
+#[derive(Default)]
+pub struct Written {
+    pub keys: Vec<Bytes>,
+    pub counts: [i64; DATABASES],
+}
+
+/// The view of one command. Dropped without [`commit`](View::commit), it leaves no trace.
+pub struct View<'a> {
+    state: &'a GroupState,
+    overlay: &'a mut Overlay,
+    effects: &'a mut EffectsBuilder,
+    written: &'a mut Written,
+    /// The entry that this command's writes will travel in.
+    eid: EntryId,
+    /// Latest entry in flight whose writes the command has seen.
+    seen: Cell<EntryId>,
+    undo: Vec<Undo>,
+    counts: [i64; DATABASES],
+    mark: (Mark, usize),
+    latest_before: EntryId,
+}
+
+enum Undo {
+    Point(Bytes, Option<(Option<Bytes>, EntryId)>),
+    /// A cleared range cannot be undone point by point: the layer as it was.
+    Layer(Box<Layer<EntryId>>),
+}
+
+impl<'a> View<'a> {
+    pub fn new(
+        state: &'a GroupState,
+        overlay: &'a mut Overlay,
+        effects: &'a mut EffectsBuilder,
+        written: &'a mut Written,
+        eid: EntryId,
+    ) -> Self {
+        Self {
+            eid,
+            seen: Cell::new(0),
+            undo: Vec::new(),
+            counts: [0; DATABASES],
+            mark: (effects.mark(), written.keys.len()),
+            latest_before: overlay.latest,
+            state,
+            overlay,
+            effects,
+            written,
+        }
+    }
+
+    /// Keeps the writes. Answers the latest entry whose writes this command saw or made, 0: none.
+    pub fn commit(mut self) -> EntryId {
+        for (db, &delta) in self.counts.iter().enumerate().filter(|(_, d)| **d != 0) {
+            self.effects.count(db as u8, delta);
+            self.overlay.counts[db] += delta;
+            self.overlay.counted_by[db] = self.eid;
+            self.written.counts[db] += delta;
+        }
+        let wrote = self.effects.mark() != self.mark.0;
+        self.undo.clear();
+        if wrote { self.eid } else { self.seen.get() }
+    }
+
+    /// Takes the writes back. Answers the latest entry whose writes this command saw.
+    pub fn discard(mut self) -> EntryId {
+        for undo in self.undo.drain(..).rev() {
+            match undo {
+                Undo::Point(key, previous) => self.overlay.layer.restore(&key, previous),
+                Undo::Layer(layer) => self.overlay.layer = *layer,
+            }
+        }
+        self.effects.rewind(self.mark.0);
+        self.written.keys.truncate(self.mark.1);
+        self.overlay.latest = self.latest_before;
+        self.seen.get()
+    }
+
+    fn saw(&self, eid: EntryId) {
+        self.seen.set(self.seen.get().max(eid));
+    }
+
+    fn set(&mut self, key: Bytes, value: Option<Bytes>) {
+        self.overlay.latest = self.eid;
+        let previous = self.overlay.layer.set(key.clone(), value, self.eid);
+        self.undo.push(Undo::Point(key.clone(), previous));
+        self.written.keys.push(key);
+    }
+}
+
+impl Kv for View<'_> {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.overlay.layer.get(key) {
+            Found::Here(value, eid) => {
+                // Its own writes of this command count as seen: they commit together.
+                self.saw(eid);
+                Ok(value)
+            }
+            Found::Below => self.state.get(key).map_err(|e| StoreError(e.to_string())),
+        }
+    }
+
+    fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        if !self.overlay.layer.is_empty() {
+            // Whatever is in flight may belong to the range.
+            self.saw(self.overlay.latest);
+        }
+        let mut visit = |key: &[u8], value: &[u8]| -> ControlFlow<()> { visit(key, value) };
+        self.state
+            .scan(&self.overlay.layer, from, to, &mut visit)
+            .map_err(|e| StoreError(e.to_string()))
+    }
+
+    fn key_count(&self, db: u8) -> u64 {
+        let db = usize::from(db) % DATABASES;
+        self.saw(self.overlay.counted_by[db]);
+        let in_flight = self.overlay.counts[db] + self.counts[db];
+        self.state.applied.key_counts[db].saturating_add_signed(in_flight)
+    }
+}
+
+impl KvMut for View<'_> {
+    fn put(&mut self, key: Bytes, value: Bytes) {
+        self.effects.put(&key, &value);
+        self.set(key, Some(value));
+    }
+
+    fn delete(&mut self, key: Bytes) {
+        self.effects.delete(&key);
+        self.set(key, None);
+    }
+
+    fn delete_range(&mut self, from: Bytes, to: Bytes) {
+        self.effects.delete_range(&from, &to);
+        self.undo.push(Undo::Layer(Box::new(self.overlay.layer.clone())));
+        self.overlay.latest = self.eid;
+        self.overlay.layer.clear_range(from, to, self.eid);
+    }
+
+    fn add_key_count(&mut self, db: u8, delta: i64) {
+        self.counts[usize::from(db) % DATABASES] += delta;
+    }
+
+    fn as_kv(&mut self) -> &mut dyn Kv {
+        self
+    }
+}

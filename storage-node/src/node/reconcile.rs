@@ -1,0 +1,100 @@
+//! From what meta desires to what runs here. Each step is idempotent; the next tick repeats what
+//! failed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use raft_rocks::Member;
+use topology::{ClusterState, Group, GroupId, StoreId};
+
+use super::Replicas;
+use crate::group::{Desired, Replica, ReplicaConfig};
+
+pub struct Reconciler {
+    config: ReplicaConfig,
+    replicas: Replicas,
+    store: StoreId,
+    state: ClusterState,
+}
+
+impl Reconciler {
+    pub fn new(config: ReplicaConfig, replicas: Replicas, store: u64) -> Self {
+        Self { config, replicas, store: StoreId(store), state: ClusterState::default() }
+    }
+
+    /// Takes in a new state (JSON; empty: nothing new) and acts on it.
+    pub async fn take_update(&mut self, json: &[u8]) {
+        if json.is_empty() {
+            return;
+        }
+        match serde_json::from_slice(json) {
+            Ok(state) => self.state = state,
+            Err(error) => return tracing::error!(%error, "meta sent a state that does not parse"),
+        }
+        self.start_missing().await;
+        for (id, group) in &self.state.groups {
+            if let Some(replica) = self.replicas.get(id.0) {
+                let desired = Desired { version: self.state.version.0, slots: group.slots.clone() };
+                replica.set_desired(desired);
+            }
+        }
+        self.drive().await;
+    }
+
+    /// Forms new groups; as leader, moves the membership towards what is desired.
+    pub async fn drive(&self) {
+        for (id, group) in &self.state.groups {
+            let Some(replica) = self.replicas.get(id.0) else { continue };
+            let members = self.members(group);
+            if members.len() != group.replicas.len() {
+                continue;
+            }
+            let first = group.replicas.first().is_some_and(|r| r.store == self.store);
+            if !group.formed && first && let Err(error) = replica.initialize(members.clone()).await {
+                tracing::warn!(group = id.0, %error, "group not formed yet");
+            }
+            if group.formed && replica.is_serving() {
+                spawn_membership(replica, members, *id);
+            }
+        }
+    }
+
+    async fn start_missing(&self) {
+        for (id, group) in &self.state.groups {
+            let Some(mine) = group.replicas.iter().find(|r| r.store == self.store) else { continue };
+            match self.replicas.get(id.0) {
+                Some(running) if running.id() == mine.id.0 => {}
+                Some(running) => {
+                    tracing::error!(group = id.0, running = running.id(), desired = mine.id.0, "another replica of the group runs here");
+                }
+                None => {
+                    if let Err(error) = self.start(*id, mine.id.0).await {
+                        tracing::error!(group = id.0, error = format!("{error:#}"), "replica not started");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn start(&self, group: GroupId, replica: u64) -> anyhow::Result<()> {
+        self.config.engine.set_replica(group.0, replica)?;
+        let started = Replica::start(&self.config, group.0, replica).await?;
+        self.replicas.insert(group.0, Arc::new(started));
+        Ok(())
+    }
+
+    fn members(&self, group: &Group) -> BTreeMap<u64, Member> {
+        let member = |r: &topology::Replica| {
+            let node = self.state.stores.get(&r.store)?;
+            Some((r.id.0, Member { store: r.store.0, addr: node.rpc_addr.clone() }))
+        };
+        group.replicas.iter().filter_map(member).collect()
+    }
+}
+
+fn spawn_membership(replica: Arc<Replica>, members: BTreeMap<u64, Member>, group: GroupId) {
+    tokio::spawn(async move {
+        if let Err(error) = replica.drive_membership(&members).await {
+            tracing::warn!(group = group.0, error = format!("{error:#}"), "membership not changed");
+        }
+    });
+}

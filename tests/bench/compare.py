@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Miraft against a single redis-server, in one run on one machine.
+
+    tests/bench/compare.py --bin DIR [--quick] [--only SET,GET] [--dev-args "--groups 1"]
+
+Starts `miraft dev` and `redis-server` (no persistence) on free ports of the loopback, drives first
+the one and then the other with redis-benchmark, and prints one table: operations per second, p50
+and p99 in ms, and CPU microseconds per operation summed over all server processes (the load
+generator is not counted). The last column is the ratio of the CPU figures, which is what to look
+at: rates on a small machine mostly tell who shares the cores with the load generator.
+"""
+
+import argparse
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+COLUMNS = [(1, 1), (50, 1), (50, 16), (200, 1), (50, 64)]
+TESTS = ["SET", "GET", "INCR", "MSET"]
+KEYSPACE = 100_000
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def descendants(pid):
+    found = [pid]
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children") as f:
+            for child in f.read().split():
+                found += descendants(int(child))
+    return found
+
+
+def cpu_seconds(pids):
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+class Server:
+    def __init__(self, name, port, process):
+        self.name, self.port, self.process = name, port, process
+
+    def pids(self):
+        return descendants(self.process.pid)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def start_redis(directory):
+    port = free_port()
+    process = subprocess.Popen(
+        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+         "--dir", directory], stdout=subprocess.DEVNULL)
+    await_ping(port, process)
+    return Server("redis", port, process)
+
+
+def start_miraft(binaries, directory, extra):
+    data = os.path.join(directory, "cluster")
+    process = subprocess.Popen(
+        [os.path.join(binaries, "miraft"), "dev", "--dir", data, "--port", "0", "--plain-port", "0", *extra],
+        stdout=subprocess.DEVNULL)
+    described = os.path.join(data, "cluster.json")
+    deadline = time.monotonic() + 60
+    while not os.path.exists(described):
+        if process.poll() is not None or time.monotonic() > deadline:
+            sys.exit("miraft dev did not become ready")
+        time.sleep(0.1)
+    with open(described) as f:
+        cluster = json.load(f)
+    proxies = [node for node in cluster["nodes"] if node["role"] == "proxy"]
+    port = int(plain_address(proxies[0]).rsplit(":", 1)[1])
+    await_ping(port, process)
+    return Server("miraft", port, process)
+
+
+def plain_address(proxy):
+    addresses = proxy.get("addresses", proxy)
+    return addresses["plain"]
+
+
+def await_ping(port, process):
+    deadline = time.monotonic() + 30
+    while True:
+        answer = subprocess.run(["redis-cli", "-p", str(port), "ping"], capture_output=True, text=True)
+        if "PONG" in answer.stdout:
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            sys.exit(f"no PONG from port {port}")
+        time.sleep(0.1)
+
+
+def measure(server, test, clients, pipeline, seconds):
+    """One redis-benchmark run, sized from a short trial so that it lasts about `seconds`."""
+    def run(requests):
+        command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(server.port), "-t", test.lower(),
+                   "-c", str(clients), "-P", str(pipeline), "-n", str(requests), "-r", str(KEYSPACE),
+                   "-d", "100", "--csv"]
+        pids = server.pids()
+        before, at = cpu_seconds(pids), time.monotonic()
+        out = subprocess.run(command, capture_output=True, text=True, timeout=180)
+        spent, took = cpu_seconds(pids) - before, time.monotonic() - at
+        rows = [row for row in csv.DictReader(io.StringIO(out.stdout))]
+        if out.returncode != 0 or not rows:
+            sys.exit(f"redis-benchmark failed: {out.stdout}{out.stderr}")
+        return rows[-1], spent, took
+    trial = 2000 * pipeline if clients > 1 else 2000
+    _, _, took = run(trial)
+    requests = max(trial, int(trial / max(took, 0.05) * seconds))
+    row, spent, _ = run(requests)
+    return {"rps": float(row["rps"]), "p50": float(row["p50_latency_ms"]),
+            "p99": float(row["p99_latency_ms"]), "cpu": spent / requests * 1e6}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", required=True, help="directory of the built binaries")
+    parser.add_argument("--quick", action="store_true", help="one second a cell instead of four")
+    parser.add_argument("--only", default=",".join(TESTS))
+    parser.add_argument("--columns", default="", help='such as "50:1,50:16"')
+    parser.add_argument("--dev-args", default="", help="more arguments for miraft dev")
+    parser.add_argument("--json", help="also write the figures here")
+    args = parser.parse_args()
+    seconds = 1 if args.quick else 4
+    columns = [tuple(map(int, c.split(":"))) for c in args.columns.split(",") if c] or COLUMNS
+
+    directory = tempfile.mkdtemp(prefix="miraft-bench-")
+    servers, figures = [], []
+    try:
+        servers = [start_miraft(args.bin, directory, args.dev_args.split()), start_redis(directory)]
+        print(f"| test | clients, pipeline | miraft op/s | p50 ms | p99 ms | CPU µs/op "
+              f"| redis op/s | p50 ms | p99 ms | CPU µs/op | CPU ratio |")
+        print("|---|---|---|---|---|---|---|---|---|---|---|")
+        for test in args.only.split(","):
+            for clients, pipeline in columns:
+                ours, theirs = (measure(s, test, clients, pipeline, seconds) for s in servers)
+                ratio = ours["cpu"] / theirs["cpu"] if theirs["cpu"] else float("nan")
+                figures.append({"test": test, "clients": clients, "pipeline": pipeline,
+                                "miraft": ours, "redis": theirs, "ratio": ratio})
+                cells = [f"{m['rps']:,.0f} | {m['p50']:.3f} | {m['p99']:.3f} | {m['cpu']:.1f}" for m in (ours, theirs)]
+                print(f"| {test} | ({clients},{pipeline}) | {cells[0]} | {cells[1]} | {ratio:.1f} |", flush=True)
+        if args.json:
+            with open(args.json, "w") as f:
+                json.dump(figures, f, indent=1)
+    finally:
+        for server in servers:
+            server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
