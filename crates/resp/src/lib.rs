@@ -1,5 +1,19 @@
 //! RESP2 and RESP3: requests in, replies out. Pure: bytes to values and back.
+//!
+//! - [`Decoder`]: requests of a client, in place over the connection's read buffer.
+//! - [`encode`]: replies to a client.
+//! - [`parse`]: replies looked into (merging of split commands, tests), on top of `redis-protocol`.
+//!
+//! Invariants: nothing is allocated from a declared count or length; no input panics.
 
+pub mod encode;
+pub mod inline;
+pub mod number;
+pub mod parse;
 pub mod reply;
+pub mod request;
 
+pub use encode::encode;
+pub use parse::{ParseError, parse};
 pub use reply::{Protocol, Reply};
+pub use request::{Args, Decoded, Decoder, ProtocolError};
