@@ -81,8 +81,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let config = config(&args)?;
+    start_log(&args)?;
     let mut cluster = LocalCluster::launch(config)?;
-    start_log(&args, &cluster)?;
     let outcome = tokio::select! {
         outcome = serve(&mut cluster, &args) => outcome,
         () = stop.cancelled() => Ok(()),
@@ -129,10 +129,11 @@ fn config(args: &Args) -> anyhow::Result<Config> {
 }
 
 /// Members that are threads log through this process.
-fn start_log(args: &Args, cluster: &LocalCluster) -> anyhow::Result<()> {
+fn start_log(args: &Args) -> anyhow::Result<()> {
+    let dir = LocalCluster::log_dir(&args.dir);
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create the directory {}", dir.display()))?;
     let options = logging::Options { log_level: args.log_level.clone(), ..logging::Options::default() };
-    logging::init_file(&options, &cluster.dir().join("logs").join("miraft.log"))
-        .context("cannot start the log")
+    logging::init_file(&options, &dir.join("miraft.log")).context("cannot start the log")
 }
 
 async fn serve(cluster: &mut LocalCluster, args: &Args) -> anyhow::Result<()> {

@@ -115,12 +115,19 @@ impl LocalCluster {
         (id.role != Role::Proxy).then(|| self.dir.join(id.to_string()))
     }
 
-    /// Where the member's log lines go. Threads share this process's log.
+    /// Where a cluster in `dir` keeps its logs.
+    pub fn log_dir(dir: &Path) -> PathBuf {
+        dir.join("logs")
+    }
+
+    /// Where the member's log lines go. Threads share this process's log, wherever it is; `miraft
+    /// dev` puts it here.
     pub fn log(&self, id: MemberId) -> PathBuf {
-        match self.config.mode {
-            Mode::Processes { .. } => self.dir.join("logs").join(format!("{id}.log")),
-            Mode::Threads => self.dir.join("logs").join("miraft.log"),
-        }
+        let name = match self.config.mode {
+            Mode::Processes { .. } => id.to_string(),
+            Mode::Threads => "miraft".to_owned(),
+        };
+        Self::log_dir(&self.dir).join(format!("{name}.log"))
     }
 
     /// Process id, while it runs. Threads have that of this process.
@@ -302,7 +309,7 @@ fn open_dir(dir: &Path) -> anyhow::Result<(PathBuf, File)> {
     let create = |dir: &Path| {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create the directory {}", dir.display()))
     };
-    create(&dir.join("logs"))?;
+    create(&LocalCluster::log_dir(dir))?;
     let dir = dir.canonicalize().with_context(|| format!("cannot open {}", dir.display()))?;
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"))?;
     match file.try_lock() {
