@@ -1,1 +1,20 @@
+//! Raft for data groups and for meta: `openraft` behind one type configuration, one write-ahead log
+//! for all groups of a node, and one stream per peer for all groups.
+//!
+//! Owner: whoever runs replicas (storage node, meta). Invariants are stated in [`log`] and in
+//! [`network`]. This crate knows nothing of what entries mean, and opens no sockets itself.
 
+pub mod config;
+pub mod log;
+pub mod types;
+
+pub use config::{RaftTimings, elect_after, raft_config};
+pub use log::{
+    Durability, GroupLog, InlineExecutor, LogExecutor, LogOptions, LogStore, LogUsage, OldestNeeded, SimDisk,
+    ThreadExecutor, has_history,
+};
+pub use openraft::{
+    ChangeMembers, LinearizerOption, RaftSnapshotBuilder, ReadPolicy, errors, raft::ClientWriteResponse,
+    storage::RaftStateMachine,
+};
+pub use types::*;

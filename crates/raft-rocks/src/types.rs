@@ -1,0 +1,126 @@
+//! The one `openraft` type configuration of the project, for data groups and for meta, and the
+//! names the rest of the project uses for its types.
+
+use std::{fmt, io};
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use openraft::{async_runtime::watch::WatchReceiver, vote::RaftLeaderId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+openraft::declare_raft_types!(
+    /// Entries carry opaque bytes; replica ids are `u64` and never reused in a group.
+    pub TypeConfig:
+        D = Payload,
+        R = Response,
+        NodeId = u64,
+        Node = Member,
+        AsyncRuntime = openraft_rt_tokio::TokioRuntime,
+);
+
+/// Replica id: unique in a group for all time.
+pub type NodeId = u64;
+pub type Raft<SM> = openraft::Raft<TypeConfig, SM>;
+pub type LeaderId = openraft::alias::LeaderIdOf<TypeConfig>;
+pub type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<TypeConfig>;
+pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
+pub type Vote = openraft::alias::VoteOf<TypeConfig>;
+pub type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub type EntryPayload = openraft::EntryPayload<Payload, NodeId, Member>;
+pub type Membership = openraft::Membership<NodeId, Member>;
+pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
+pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+/// A snapshot, sent and received as a stream of pieces.
+pub type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
+/// Pieces of a snapshot in order; the receiver sees the pieces as the sender cut them.
+pub type SnapshotData = BoxStream<'static, io::Result<Bytes>>;
+/// What a state machine applies: an entry, and the responder of whoever proposed it here.
+pub type ApplyItem = openraft::storage::EntryResponder<TypeConfig>;
+pub type RaftMetrics = openraft::RaftMetrics<TypeConfig>;
+pub type IOFlushed = openraft::storage::IOFlushed<TypeConfig>;
+pub type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
+pub type WriteResponder = openraft::impls::ProgressResponder<TypeConfig, WriteResult>;
+pub type WriteOutcome = openraft::alias::OneshotReceiverOf<TypeConfig, WriteResult>;
+
+/// A responder for `raft.write(..).responder(..)` and what resolves when the entry was applied.
+pub fn write_responder() -> (WriteResponder, WriteOutcome) {
+    WriteResponder::complete_only()
+}
+
+/// The metrics of this moment.
+pub fn metrics<SM: openraft::storage::RaftStateMachine<TypeConfig>>(raft: &Raft<SM>) -> RaftMetrics {
+    raft.metrics().borrow_watched().clone()
+}
+
+/// The leader as this replica knows it.
+pub fn leader_member<SM: openraft::storage::RaftStateMachine<TypeConfig>>(raft: &Raft<SM>) -> Option<Member> {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let leader = metrics.current_leader?;
+    metrics.membership_config.membership().get_node(&leader).cloned()
+}
+
+/// The committed leader id of `(term, node)`.
+pub fn committed_leader_id(term: u64, node: NodeId) -> CommittedLeaderId {
+    LeaderId::new(term, node).to_committed()
+}
+
+/// What an entry carries. Opaque here.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Payload(pub Bytes);
+
+/// What applying an entry answers to its proposer. Opaque here.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Response(pub Bytes);
+
+macro_rules! opaque {
+    ($name:ident) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({} bytes)", stringify!($name), self.0.len())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} bytes", self.0.len())
+            }
+        }
+
+        impl From<Bytes> for $name {
+            fn from(bytes: Bytes) -> Self {
+                Self(bytes)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Vec::<u8>::deserialize(deserializer).map(|bytes| Self(bytes.into()))
+            }
+        }
+    };
+}
+
+opaque!(Payload);
+opaque!(Response);
+
+/// Where a replica lives.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Member {
+    /// The store (data directory) that holds the replica.
+    pub store: u64,
+    /// host:port of its node's gRPC listener.
+    pub addr: String,
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.store, self.addr)
+    }
+}
