@@ -1,0 +1,94 @@
+//! Active expiry: the owner of a group removes what is due, found through the expiry index.
+
+use std::ops::ControlFlow;
+
+use crate::key::{self, ExpiryKey};
+use crate::kv::{KvMut, StoreError};
+use crate::record::Record;
+
+/// Removes up to `limit` keys that are due at `now_ms`. Answers how many index entries it worked
+/// off: fewer than `limit` means that nothing more is due.
+pub fn active_expire(kv: &mut dyn KvMut, now_ms: u64, limit: usize) -> Result<usize, StoreError> {
+    let due = due_entries(kv, now_ms, limit)?;
+    for entry in &due {
+        expire(kv, entry)?;
+    }
+    Ok(due.len())
+}
+
+fn due_entries(kv: &mut dyn KvMut, now_ms: u64, limit: usize) -> Result<Vec<ExpiryKey>, StoreError> {
+    let mut due = Vec::new();
+    if limit == 0 {
+        return Ok(due);
+    }
+    let range = key::expiry_due(now_ms);
+    kv.scan(&range.from, &range.to, &mut |stored, _| {
+        due.extend(key::parse_expiry(stored));
+        if due.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(due)
+}
+
+fn expire(kv: &mut dyn KvMut, entry: &ExpiryKey) -> Result<(), StoreError> {
+    let stored = kv.get(&entry.head)?.map(Record::decode).transpose()?;
+    if stored.is_some_and(|record| record.expiry_ms == Some(entry.when_ms)) {
+        kv.delete(entry.head.clone());
+        kv.add_key_count(entry.db, -1);
+    }
+    kv.delete(key::expiry(entry.when_ms, &entry.head));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::{Keyspace, Reader};
+    use crate::kv::Kv;
+    use crate::mem::MemKv;
+
+    fn set(kv: &mut MemKv, key: &[u8], expiry_ms: Option<u64>) {
+        let mut keyspace = Keyspace::new(kv, 0, 1000);
+        let entry = keyspace.entry(key).unwrap();
+        keyspace.put_string(entry, b"v", expiry_ms);
+    }
+
+    #[test]
+    fn what_is_due_leaves_the_store_and_nothing_else() {
+        let mut kv = MemKv::default();
+        set(&mut kv, b"stays", None);
+        set(&mut kv, b"later", Some(3000));
+        set(&mut kv, b"first", Some(1500));
+        set(&mut kv, b"second", Some(2000));
+        set(&mut kv, b"renewed", Some(1500));
+        set(&mut kv, b"renewed", Some(4000));
+        assert_eq!(kv.key_count(0), 5);
+        assert_eq!(active_expire(&mut kv, 2000, 1).unwrap(), 1);
+        assert_eq!(active_expire(&mut kv, 2000, 10).unwrap(), 1);
+        assert_eq!(active_expire(&mut kv, 2000, 10).unwrap(), 0);
+        assert_eq!(kv.key_count(0), 3);
+        for key in [b"stays" as &[u8], b"later", b"renewed"] {
+            assert!(Reader::new(&mut kv, 0, 2000).lookup(key).unwrap().is_some());
+        }
+        assert_eq!(active_expire(&mut kv, 5000, 10).unwrap(), 2);
+        assert_eq!((kv.len(), kv.key_count(0)), (1, 1));
+    }
+
+    #[test]
+    fn a_key_expires_in_the_millisecond_it_names() {
+        let mut kv = MemKv::default();
+        set(&mut kv, b"k", Some(2000));
+        assert!(Reader::new(&mut kv, 0, 1999).lookup(b"k").unwrap().is_some());
+        assert!(Reader::new(&mut kv, 0, 2000).lookup(b"k").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_overwritten_expired_key_is_counted_once() {
+        let mut kv = MemKv::default();
+        set(&mut kv, b"k", Some(2000));
+        let mut keyspace = Keyspace::new(&mut kv, 0, 3000);
+        let entry = keyspace.entry(b"k").unwrap();
+        assert!(entry.live().is_none());
+        keyspace.put_string(entry, b"new", None);
+        assert_eq!((kv.len(), kv.key_count(0)), (1, 1));
+    }
+}

@@ -1,0 +1,173 @@
+//! Where things are stored in a group's map.
+//!
+//! ```text
+//! head record    slot:u16be  db:u8  01  user-key            slot < 16384
+//! (later) parts  slot:u16be  db:u8  10…1F  user-key …       sub-keys of large collections
+//! expiry index   FF 03  when_ms:u64be  slot:u16be  db:u8  user-key      (no value)
+//! ```
+//!
+//! A slot is one contiguous range, and so are the head records of one database in it. `FF 01` and
+//! `FF 02` belong to the storage node.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use topology::{SLOT_COUNT, Slot, slot_of};
+
+/// A stored key on the stack, when it is only looked up.
+pub type KeyBuf = SmallVec<[u8; 96]>;
+
+const KIND_HEAD: u8 = 0x01;
+const HEAD_PREFIX: usize = 4;
+const EXPIRY_MARK: [u8; 2] = [0xFF, 0x03];
+const EXPIRY_PREFIX: usize = 2 + 8 + 3;
+
+/// A half-open range of stored keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<const N: usize> {
+    pub from: [u8; N],
+    pub to: [u8; N],
+}
+
+/// Key of the head record of `key`, for a lookup.
+pub fn head_buf(db: u8, key: &[u8]) -> KeyBuf {
+    let mut buf = KeyBuf::with_capacity(HEAD_PREFIX + key.len());
+    buf.extend_from_slice(&head_prefix(slot_of(key).number(), db));
+    buf.extend_from_slice(key);
+    buf
+}
+
+/// Key of the head record of `key`, for a write.
+pub fn head(db: u8, key: &[u8]) -> Bytes {
+    let mut buf = Vec::with_capacity(HEAD_PREFIX + key.len());
+    buf.extend_from_slice(&head_prefix(slot_of(key).number(), db));
+    buf.extend_from_slice(key);
+    Bytes::from(buf)
+}
+
+fn head_prefix(slot: u16, db: u8) -> [u8; HEAD_PREFIX] {
+    let [high, low] = slot.to_be_bytes();
+    [high, low, db, KIND_HEAD]
+}
+
+/// All head records of `db` in `slot`.
+pub fn heads_of_slot(slot: Slot, db: u8) -> Range<HEAD_PREFIX> {
+    let from = head_prefix(slot.number(), db);
+    let mut to = from;
+    to[3] += 1;
+    Range { from, to }
+}
+
+/// Everything stored for `db` in `slot`.
+pub fn database_in_slot(slot: Slot, db: u8) -> Range<4> {
+    let [high, low] = slot.number().to_be_bytes();
+    Range { from: [high, low, db, 0x00], to: [high, low, db, 0xFF] }
+}
+
+/// Everything stored for the slots `first..end`, all databases.
+pub fn slots(first: u16, end: u16) -> Range<2> {
+    Range { from: first.to_be_bytes(), to: end.to_be_bytes() }
+}
+
+/// Everything stored for all slots, all databases.
+pub fn all_slots() -> Range<2> {
+    slots(0, SLOT_COUNT)
+}
+
+/// A decoded head key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadKey<'a> {
+    pub slot: Slot,
+    pub db: u8,
+    pub key: &'a [u8],
+}
+
+/// Decodes a stored key; `None` unless it is that of a head record.
+pub fn parse_head(stored: &[u8]) -> Option<HeadKey<'_>> {
+    let (prefix, key) = stored.split_at_checked(HEAD_PREFIX)?;
+    let slot = Slot::new(u16::from_be_bytes([prefix[0], prefix[1]]))?;
+    (prefix[3] == KIND_HEAD).then_some(HeadKey { slot, db: prefix[2], key })
+}
+
+/// The user key inside the stored key of a head record.
+pub fn user_key(head: &Bytes) -> Bytes {
+    head.slice(HEAD_PREFIX..)
+}
+
+/// Key of the expiry index entry for the head record stored under `head`.
+pub fn expiry(when_ms: u64, head: &[u8]) -> Bytes {
+    let mut buf = Vec::with_capacity(EXPIRY_PREFIX + head.len() - HEAD_PREFIX);
+    buf.extend_from_slice(&EXPIRY_MARK);
+    buf.extend_from_slice(&when_ms.to_be_bytes());
+    buf.extend_from_slice(&head[..3]);
+    buf.extend_from_slice(&head[HEAD_PREFIX..]);
+    Bytes::from(buf)
+}
+
+/// The part of the expiry index that is due at `now_ms`.
+pub fn expiry_due(now_ms: u64) -> Range<10> {
+    let bound = |ms: u64| {
+        let mut key = [0; 10];
+        key[..2].copy_from_slice(&EXPIRY_MARK);
+        key[2..].copy_from_slice(&ms.to_be_bytes());
+        key
+    };
+    Range { from: bound(0), to: bound(now_ms.saturating_add(1)) }
+}
+
+/// The whole expiry index.
+pub fn expiry_all() -> Range<2> {
+    Range { from: EXPIRY_MARK, to: [0xFF, 0x04] }
+}
+
+/// A decoded entry of the expiry index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiryKey {
+    pub when_ms: u64,
+    pub db: u8,
+    /// Key of the head record that it points to.
+    pub head: Bytes,
+}
+
+/// Decodes a stored key; `None` unless it is that of an expiry index entry.
+pub fn parse_expiry(stored: &[u8]) -> Option<ExpiryKey> {
+    let (prefix, key) = stored.split_at_checked(EXPIRY_PREFIX)?;
+    let when = prefix[2..10].try_into().ok().filter(|_| prefix[..2] == EXPIRY_MARK)?;
+    let mut head = Vec::with_capacity(HEAD_PREFIX + key.len());
+    head.extend_from_slice(&prefix[10..13]);
+    head.push(KIND_HEAD);
+    head.extend_from_slice(key);
+    Some(ExpiryKey { when_ms: u64::from_be_bytes(when), db: prefix[12], head: Bytes::from(head) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn heads_survive_the_round_trip(db in any::<u8>(), key in any::<Vec<u8>>()) {
+            let stored = head(db, &key);
+            prop_assert_eq!(&stored[..], &head_buf(db, &key)[..]);
+            prop_assert_eq!(parse_head(&stored), Some(HeadKey { slot: slot_of(&key), db, key: &key }));
+            let range = heads_of_slot(slot_of(&key), db);
+            prop_assert!(&range.from[..] <= &stored[..] && &stored[..] < &range.to[..]);
+            let all = all_slots();
+            prop_assert!(&all.from[..] <= &stored[..] && &stored[..] < &all.to[..]);
+        }
+
+        #[test]
+        fn expiry_entries_survive_the_round_trip(when_ms in any::<u64>(), db in any::<u8>(), key in any::<Vec<u8>>()) {
+            let head = head(db, &key);
+            let stored = expiry(when_ms, &head);
+            prop_assert_eq!(parse_expiry(&stored), Some(ExpiryKey { when_ms, db, head }));
+            let all = expiry_all();
+            prop_assert!(&all.from[..] <= &stored[..] && &stored[..] < &all.to[..]);
+        }
+
+        #[test]
+        fn foreign_keys_never_panic(stored in any::<Vec<u8>>()) {
+            let _ = (parse_head(&stored), parse_expiry(&stored));
+        }
+    }
+}

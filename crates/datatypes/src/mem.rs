@@ -1,0 +1,144 @@
+//! The map in memory: for tests, here and in other crates, and for benchmarks.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+
+use bytes::Bytes;
+
+use crate::kv::{Kv, KvMut, StoreError, Visit};
+
+/// A sorted map with the means to undo a failed command.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct MemKv {
+    map: BTreeMap<Bytes, Bytes>,
+    counts: BTreeMap<u8, u64>,
+    undo: Option<Undo>,
+}
+
+/// What to put back: the oldest value of each change last.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Undo {
+    changes: Vec<(Bytes, Option<Bytes>)>,
+    counts: BTreeMap<u8, u64>,
+}
+
+impl MemKv {
+    /// Runs `work`; when it fails, everything it wrote is undone.
+    pub fn transact<T, E>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        self.undo = Some(Undo { changes: Vec::new(), counts: self.counts.clone() });
+        let result = work(self);
+        let undo = self.undo.take();
+        if let (Err(_), Some(undo)) = (&result, undo) {
+            self.roll_back(undo);
+        }
+        result
+    }
+
+    /// Number of stored pairs, of any kind.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// All pairs in key order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        self.map.iter()
+    }
+
+    fn roll_back(&mut self, undo: Undo) {
+        for (key, value) in undo.changes.into_iter().rev() {
+            match value {
+                Some(value) => self.map.insert(key, value),
+                None => self.map.remove(&key),
+            };
+        }
+        self.counts = undo.counts;
+    }
+
+    fn remember(&mut self, key: Bytes, old: Option<Bytes>) {
+        if let Some(undo) = &mut self.undo {
+            undo.changes.push((key, old));
+        }
+    }
+}
+
+impl Kv for MemKv {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.map.get(key).cloned())
+    }
+
+    fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let range = self.map.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        for (key, value) in range {
+            if let ControlFlow::Break(()) = visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn key_count(&self, db: u8) -> u64 {
+        self.counts.get(&db).copied().unwrap_or_default()
+    }
+}
+
+impl KvMut for MemKv {
+    fn put(&mut self, key: Bytes, value: Bytes) {
+        let old = self.map.insert(key.clone(), value);
+        self.remember(key, old);
+    }
+
+    fn delete(&mut self, key: Bytes) {
+        if let Some(old) = self.map.remove(&key) {
+            self.remember(key, Some(old));
+        }
+    }
+
+    fn delete_range(&mut self, from: Bytes, to: Bytes) {
+        if from >= to {
+            return;
+        }
+        let doomed: Vec<Bytes> = self.map.range(from..to).map(|(key, _)| key.clone()).collect();
+        for key in doomed {
+            self.delete(key);
+        }
+    }
+
+    fn add_key_count(&mut self, db: u8, delta: i64) {
+        let count = self.counts.entry(db).or_default();
+        *count = count.checked_add_signed(delta).expect("key count never goes below zero");
+    }
+
+    fn as_kv(&mut self) -> &mut dyn Kv {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_command_leaves_no_trace() {
+        let mut kv = MemKv::default();
+        kv.put(Bytes::from("a"), Bytes::from("1"));
+        kv.add_key_count(0, 1);
+        let before = kv.clone();
+        let failed: Result<(), ()> = kv.transact(|kv| {
+            kv.put(Bytes::from("a"), Bytes::from("2"));
+            kv.put(Bytes::from("a"), Bytes::from("3"));
+            kv.put(Bytes::from("b"), Bytes::from("2"));
+            kv.delete_range(Bytes::from("a"), Bytes::from("z"));
+            kv.add_key_count(0, 5);
+            Err(())
+        });
+        assert!(failed.is_err());
+        assert_eq!(kv, before);
+    }
+}

@@ -1,0 +1,203 @@
+//! The head record: what is stored under a key.
+//!
+//! ```text
+//! record  := tag  [expiry_ms:u64be if tag & 80]  [version:u64be unless a string]  payload
+//! tag     := bits 0–3 type, bits 4–5 form of a string, bit 6 parts outside, bit 7 has expiry
+//! payload := a string's bytes; a small collection whole; else its size and bounds
+//! ```
+//!
+//! `version` names the sub-keys of a large collection: those of an older version are garbage, so
+//! deleting or replacing one is a single write.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::kv::StoreError;
+
+/// Type of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Type {
+    String = 1,
+    List = 2,
+    Set = 3,
+    SortedSet = 4,
+    Hash = 5,
+    Stream = 6,
+}
+
+impl Type {
+    pub const ALL: [Self; 6] =
+        [Self::String, Self::List, Self::Set, Self::SortedSet, Self::Hash, Self::Stream];
+
+    /// The name that TYPE answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "zset",
+            Self::Hash => "hash",
+            Self::Stream => "stream",
+        }
+    }
+
+    fn from_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|&t| t as u8 == tag & 0x0F)
+    }
+}
+
+/// How Redis would hold a string, as far as its bytes do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum StringForm {
+    /// An integer if it looks like one, else embedded or raw by its length.
+    #[default]
+    Natural = 0,
+    /// Never an integer: result of a float computation.
+    Text = 1,
+    /// Was edited in place: raw whatever its length.
+    Raw = 2,
+}
+
+const FORM_SHIFT: u8 = 4;
+const EXTERNAL: u8 = 0x40;
+const EXPIRES: u8 = 0x80;
+
+/// A decoded head record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub kind: Type,
+    /// Meaningful for strings only.
+    pub form: StringForm,
+    /// Group time from which on the key is gone.
+    pub expiry_ms: Option<u64>,
+    /// Generation of the sub-keys; 0 for strings.
+    pub version: u64,
+    /// The elements are in sub-keys, not in the payload.
+    pub external: bool,
+    pub payload: Bytes,
+}
+
+impl Record {
+    pub fn string(payload: Bytes) -> Self {
+        Self {
+            kind: Type::String,
+            form: StringForm::Natural,
+            expiry_ms: None,
+            version: 0,
+            external: false,
+            payload,
+        }
+    }
+
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        self.expiry_ms.is_none_or(|when| now_ms < when)
+    }
+
+    pub fn encode(&self) -> Bytes {
+        encode(self, &self.payload)
+    }
+
+    /// Decodes a stored record; the payload shares its memory.
+    pub fn decode(stored: Bytes) -> Result<Self, StoreError> {
+        let mut rest = stored;
+        let tag = take::<1>(&mut rest)?[0];
+        let kind = Type::from_tag(tag).ok_or_else(corrupt)?;
+        let expiry_ms = match tag & EXPIRES {
+            0 => None,
+            _ => Some(u64::from_be_bytes(take(&mut rest)?)),
+        };
+        let version = match kind {
+            Type::String => 0,
+            _ => u64::from_be_bytes(take(&mut rest)?),
+        };
+        let form = match tag >> FORM_SHIFT & 3 {
+            0 => StringForm::Natural,
+            1 => StringForm::Text,
+            2 => StringForm::Raw,
+            _ => return Err(corrupt()),
+        };
+        Ok(Self { kind, form, expiry_ms, version, external: tag & EXTERNAL != 0, payload: rest })
+    }
+}
+
+/// Type and expiry of a stored record, without touching its payload.
+pub fn peek(stored: &[u8]) -> Result<(Type, Option<u64>), StoreError> {
+    let (&tag, rest) = stored.split_first().ok_or_else(corrupt)?;
+    let kind = Type::from_tag(tag).ok_or_else(corrupt)?;
+    let expiry_ms = match tag & EXPIRES {
+        0 => None,
+        _ => Some(u64::from_be_bytes(*rest.first_chunk().ok_or_else(corrupt)?)),
+    };
+    Ok((kind, expiry_ms))
+}
+
+/// The record of a string as it is stored, straight from borrowed bytes.
+pub fn encode_string(value: &[u8], expiry_ms: Option<u64>) -> Bytes {
+    let head = Record { expiry_ms, ..Record::string(Bytes::new()) };
+    encode(&head, value)
+}
+
+fn encode(head: &Record, payload: &[u8]) -> Bytes {
+    let expiry_len = if head.expiry_ms.is_some() { 8 } else { 0 };
+    let version_len = if head.kind == Type::String { 0 } else { 8 };
+    let mut out = BytesMut::with_capacity(1 + expiry_len + version_len + payload.len());
+    let expires = if head.expiry_ms.is_some() { EXPIRES } else { 0 };
+    let external = if head.external { EXTERNAL } else { 0 };
+    out.put_u8(head.kind as u8 | (head.form as u8) << FORM_SHIFT | external | expires);
+    if let Some(when) = head.expiry_ms {
+        out.put_u64(when);
+    }
+    if head.kind != Type::String {
+        out.put_u64(head.version);
+    }
+    out.put_slice(payload);
+    out.freeze()
+}
+
+fn take<const N: usize>(rest: &mut Bytes) -> Result<[u8; N], StoreError> {
+    let head = *rest.first_chunk::<N>().ok_or_else(corrupt)?;
+    *rest = rest.slice(N..);
+    Ok(head)
+}
+
+fn corrupt() -> StoreError {
+    StoreError("corrupt head record".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let form = prop_oneof![Just(StringForm::Natural), Just(StringForm::Text), Just(StringForm::Raw)];
+        (0..6usize, form, any::<Option<u64>>(), any::<u64>(), any::<bool>(), any::<Vec<u8>>()).prop_map(
+            |(kind, form, expiry_ms, version, external, payload)| {
+                let kind = Type::ALL[kind];
+                let version = if kind == Type::String { 0 } else { version };
+                Record { kind, form, expiry_ms, version, external, payload: payload.into() }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn records_survive_the_round_trip(record in any_record()) {
+            let stored = record.encode();
+            prop_assert_eq!(peek(&stored).unwrap(), (record.kind, record.expiry_ms));
+            prop_assert_eq!(Record::decode(stored).unwrap(), record);
+        }
+
+        #[test]
+        fn corrupt_records_never_panic(stored in any::<Vec<u8>>()) {
+            let _ = (peek(&stored), Record::decode(stored.into()));
+        }
+    }
+
+    #[test]
+    fn a_string_costs_one_byte_more_than_its_value() {
+        assert_eq!(encode_string(b"value", None).len(), 6);
+        assert_eq!(encode_string(b"value", Some(7)).len(), 14);
+    }
+}

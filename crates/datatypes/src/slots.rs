@@ -1,0 +1,171 @@
+//! Walks over the keys of whole slots, and their removal.
+
+use std::cmp::Ordering;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::key::{self, HeadKey};
+use crate::kv::{Kv, KvMut, StoreError};
+use crate::record::{self, Type};
+use topology::{SLOT_COUNT, Slot};
+
+/// Called for each live key of a slot, in key order.
+pub type VisitKey<'a> = dyn FnMut(&[u8], Type) -> ControlFlow<()> + 'a;
+
+/// Visits the keys of `db` in `slot` that are live at `now_ms`.
+pub fn keys_of_slot(
+    kv: &mut dyn Kv,
+    slot: Slot,
+    db: u8,
+    now_ms: u64,
+    visit: &mut VisitKey<'_>,
+) -> Result<(), StoreError> {
+    let range = key::heads_of_slot(slot, db);
+    let mut failed = None;
+    kv.scan(&range.from, &range.to, &mut |stored, value| {
+        let Some(HeadKey { key, .. }) = key::parse_head(stored) else { return ControlFlow::Continue(()) };
+        match record::peek(value) {
+            Ok((kind, expiry_ms)) if expiry_ms.is_none_or(|when| now_ms < when) => visit(key, kind),
+            Ok(_) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Number of keys of `db` in `slot`, expired ones that are not yet deleted included.
+pub fn count_of_slot(kv: &mut dyn Kv, slot: Slot, db: u8) -> Result<u64, StoreError> {
+    let range = key::heads_of_slot(slot, db);
+    let mut count = 0;
+    kv.scan(&range.from, &range.to, &mut |_, _| {
+        count += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(count)
+}
+
+/// The first slot in `from..end` with a key of `db`, expired or not. Skips what other databases
+/// hold without reading it.
+pub fn next_used_slot(kv: &mut dyn Kv, from: u16, end: u16, db: u8) -> Result<Option<Slot>, StoreError> {
+    let end = end.min(SLOT_COUNT);
+    let mut next = from;
+    while let Some(slot) = Slot::new(next).filter(|_| next < end) {
+        let start = key::heads_of_slot(slot, db).from;
+        let mut found = None;
+        kv.scan(&start, &end.to_be_bytes(), &mut |stored, _| {
+            found = stored.first_chunk::<4>().copied();
+            ControlFlow::Break(())
+        })?;
+        let Some([high, low, at_db, kind]) = found else { return Ok(None) };
+        let number = u16::from_be_bytes([high, low]);
+        next = match [at_db, kind].as_slice().cmp(&start[2..]) {
+            Ordering::Equal => return Ok(Slot::new(number)),
+            Ordering::Less => number,
+            Ordering::Greater => number + 1,
+        };
+    }
+    Ok(None)
+}
+
+/// Removes every key of `db`; other databases keep theirs.
+pub fn flush_database(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
+    let count = kv.key_count(db);
+    if count == 0 {
+        return Ok(());
+    }
+    let mut from = 0;
+    while let Some(slot) = next_used_slot(kv.as_kv(), from, SLOT_COUNT, db)? {
+        let range = key::database_in_slot(slot, db);
+        kv.delete_range(Bytes::copy_from_slice(&range.from), Bytes::copy_from_slice(&range.to));
+        from = slot.number() + 1;
+    }
+    let mut entries = Vec::new();
+    let index = key::expiry_all();
+    kv.scan(&index.from, &index.to, &mut |stored, _| {
+        if key::parse_expiry(stored).is_some_and(|entry| entry.db == db) {
+            entries.push(Bytes::copy_from_slice(stored));
+        }
+        ControlFlow::Continue(())
+    })?;
+    entries.into_iter().for_each(|entry| kv.delete(entry));
+    kv.add_key_count(db, -count.cast_signed());
+    Ok(())
+}
+
+/// Removes every key of every database: two range deletes.
+pub fn flush_all(kv: &mut dyn KvMut) {
+    let (data, index) = (key::all_slots(), key::expiry_all());
+    kv.delete_range(Bytes::copy_from_slice(&data.from), Bytes::copy_from_slice(&data.to));
+    kv.delete_range(Bytes::copy_from_slice(&index.from), Bytes::copy_from_slice(&index.to));
+    for db in 0..=u8::MAX {
+        let count = kv.key_count(db);
+        if count > 0 {
+            kv.add_key_count(db, -count.cast_signed());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::Keyspace;
+    use crate::mem::MemKv;
+
+    fn set(kv: &mut MemKv, db: u8, key: &[u8], expiry_ms: Option<u64>) {
+        let mut keyspace = Keyspace::new(kv, db, 1000);
+        let entry = keyspace.entry(key).unwrap();
+        keyspace.put_string(entry, b"v", expiry_ms);
+    }
+
+    fn filled() -> MemKv {
+        let mut kv = MemKv::default();
+        for i in 0..300u32 {
+            let key = format!("key:{i}");
+            set(&mut kv, (i % 3) as u8, key.as_bytes(), (i % 2 == 0).then_some(5000));
+        }
+        kv
+    }
+
+    fn walk(kv: &mut MemKv, db: u8, now_ms: u64) -> (u64, u64) {
+        let (mut stored, mut live, mut from) = (0, 0, 0);
+        while let Some(slot) = next_used_slot(kv, from, SLOT_COUNT, db).unwrap() {
+            let here = count_of_slot(kv, slot, db).unwrap();
+            assert!(here > 0);
+            stored += here;
+            keys_of_slot(kv, slot, db, now_ms, &mut |_, _| {
+                live += 1;
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            from = slot.number() + 1;
+        }
+        (stored, live)
+    }
+
+    #[test]
+    fn a_walk_over_used_slots_meets_every_key_of_its_database() {
+        let mut kv = filled();
+        for db in 0..3 {
+            assert_eq!(walk(&mut kv, db, 1000), (100, 100));
+            assert_eq!(walk(&mut kv, db, 5000), (100, 50));
+        }
+        assert_eq!(walk(&mut kv, 3, 1000), (0, 0));
+    }
+
+    #[test]
+    fn flushing_one_database_spares_the_others() {
+        let mut kv = filled();
+        flush_database(&mut kv, 1).unwrap();
+        assert_eq!([0, 1, 2].map(|db| kv.key_count(db)), [100, 0, 100]);
+        assert_eq!(walk(&mut kv, 0, 1000), (100, 100));
+        assert_eq!(walk(&mut kv, 1, 1000), (0, 0));
+        assert_eq!(kv.len(), 300, "200 head records and 100 index entries");
+        flush_all(&mut kv);
+        assert!(kv.is_empty());
+        assert_eq!([0, 1, 2].map(|db| kv.key_count(db)), [0, 0, 0]);
+    }
+}
