@@ -8,6 +8,7 @@ pub mod reconcile;
 pub mod slot;
 pub mod state;
 mod transition;
+pub mod view;
 
 pub use command::{Command, Outcome, Refused, Role};
 pub use id::{GroupId, MetaId, ProxyId, ReplicaId, StoreId, Version};
