@@ -75,6 +75,7 @@ pub(super) fn default_text(default: &Value) -> Option<String> {
         Value::String(text) if text.is_empty() => None,
         Value::Array(items) if items.is_empty() => None,
         Value::String(text) => Some(text.clone()),
+        Value::Array(items) => Some(items.iter().filter_map(default_text).collect::<Vec<_>>().join(",")),
         other => Some(other.to_string()),
     }
 }
