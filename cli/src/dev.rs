@@ -82,7 +82,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     stop_on_signals(stop.clone())?;
     let config = config(&args)?;
     start_log(&args)?;
-    let mut cluster = LocalCluster::launch(config)?;
+    let mut cluster = LocalCluster::launch(config).await?;
     let outcome = tokio::select! {
         outcome = serve(&mut cluster, &args) => outcome,
         () = stop.cancelled() => Ok(()),
@@ -131,7 +131,8 @@ fn config(args: &Args) -> anyhow::Result<Config> {
 /// Members that are threads log through this process.
 fn start_log(args: &Args) -> anyhow::Result<()> {
     let dir = LocalCluster::log_dir(&args.dir);
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create the directory {}", dir.display()))?;
+    std::fs::create_dir_all(&dir)
+        .with_context(|| format!("cannot create the directory {}", dir.display()))?;
     let options = logging::Options { log_level: args.log_level.clone(), ..logging::Options::default() };
     logging::init_file(&options, &dir.join("miraft.log")).context("cannot start the log")
 }

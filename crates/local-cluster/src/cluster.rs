@@ -26,6 +26,7 @@ use crate::{
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
 const META_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Dropping it stops every thread and kills every child process.
@@ -50,18 +51,16 @@ enum Running {
 impl LocalCluster {
     /// Starts a cluster and waits until it is ready.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let mut cluster = Self::launch(config)?;
+        let mut cluster = Self::launch(config).await?;
         cluster.wait_ready(|_| ()).await?;
         Ok(cluster)
     }
 
     /// Starts every member; none is ready yet.
-    pub fn launch(config: Config) -> anyhow::Result<Self> {
+    pub async fn launch(config: Config) -> anyhow::Result<Self> {
         let (dir, lock) = open_dir(&config.dir)?;
         Manifest::remove(&dir)?;
-        let mut ports = Ports::new();
-        let mut layout = Layout::load(&dir)?;
-        layout.grow(&config, &mut ports)?;
+        let (layout, ports) = lay_out(&config, &dir).await?;
         layout.save(&dir)?;
         let running = layout.members.iter().map(|_| Running::Not).collect();
         let mut cluster = Self { config, dir, layout, running, _ports: ports, _lock: lock };
@@ -301,6 +300,22 @@ fn ended(running: &mut Running) -> Option<String> {
             Ok(status) => Some(status?.to_string()),
             Err(error) => Some(error.to_string()),
         },
+    }
+}
+
+/// The layout, with its ports claimed. Children of a cluster that was killed in this directory may
+/// be about to die: their ports are waited for.
+async fn lay_out(config: &Config, dir: &Path) -> anyhow::Result<(Layout, Ports)> {
+    let known = Layout::load(dir)?;
+    let patience = if known.members.is_empty() { Duration::ZERO } else { PORT_PATIENCE };
+    let deadline = Instant::now() + patience;
+    loop {
+        let (mut layout, mut ports) = (known.clone(), Ports::new());
+        match layout.grow(config, &mut ports) {
+            Ok(()) => return Ok((layout, ports)),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => sleep(POLL_INTERVAL).await,
+        }
     }
 }
 

@@ -233,8 +233,76 @@ fn choose_port(
         (Some(0), None, _) | (None, None, None) => return ports.free(host).context("no free port"),
     };
     let use_other = if flag.is_empty() { String::new() } else { format!("; choose other ports with {flag}") };
-    ports
-        .claim(host, port)
-        .with_context(|| format!("{} of {} needs port {port}{use_other}", listener.as_str(), member.id))?;
+    ports.claim(host, port).with_context(|| {
+        format!("the {} listener of {} needs port {port}{use_other}", listener.as_str(), member.id)
+    })?;
     Ok(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grown(config: &Config) -> anyhow::Result<Layout> {
+        let mut layout = Layout::load(&config.dir)?;
+        layout.grow(config, &mut Ports::new())?;
+        layout.save(&config.dir)?;
+        Ok(layout)
+    }
+
+    fn ports(layout: &Layout) -> Vec<u16> {
+        layout.members.iter().flat_map(|member| member.ports.values().copied()).collect()
+    }
+
+    #[test]
+    fn free_ports_are_distinct_and_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::on_free_ports(dir.path());
+        let first = grown(&config).unwrap();
+        let mut distinct = ports(&first);
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 3 * 2 + 3 * 2 + 3 * 3);
+        assert_eq!(grown(&config).unwrap(), first);
+        let unasked = Config { port: None, plain_port: None, ..config };
+        assert_eq!(grown(&unasked).unwrap(), first, "remembered ports come before the default ones");
+    }
+
+    #[test]
+    fn a_given_port_wins_over_the_remembered_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let remembering = Config { proxies: 1, ..Config::on_free_ports(dir.path()) };
+        grown(&remembering).unwrap();
+        let other = Ports::new().free(LOOPBACK).unwrap();
+        let layout = grown(&Config { port: Some(other), ..remembering }).unwrap();
+        let proxy = layout.of_role(Role::Proxy).next().unwrap();
+        assert_eq!(proxy.address(Listener::Cluster), Some(format!("{LOOPBACK}:{other}")));
+    }
+
+    #[test]
+    fn nodes_and_proxies_may_be_added_but_not_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::on_free_ports(dir.path());
+        let first = grown(&config).unwrap();
+        let larger = grown(&Config { nodes: 4, proxies: 5, ..config.clone() }).unwrap();
+        assert_eq!(larger.members.len(), 12);
+        assert!(first.members.iter().all(|member| larger.members.contains(member)));
+        let complaint = grown(&config).unwrap_err().to_string();
+        assert!(complaint.contains("3 meta nodes, 4 storage nodes and 5 proxies"), "{complaint}");
+        assert!(grown(&Config { meta: 5, nodes: 4, proxies: 5, ..config }).is_err());
+    }
+
+    #[test]
+    fn a_port_in_use_is_refused_with_the_flag_that_helps() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = std::net::TcpListener::bind((LOOPBACK, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let config = Config { port: Some(port), ..Config::on_free_ports(dir.path()) };
+        let complaint = format!("{:#}", grown(&config).unwrap_err());
+        assert!(
+            complaint.contains(&format!("the cluster listener of proxy-1 needs port {port}")),
+            "{complaint}"
+        );
+        assert!(complaint.contains("--port"), "{complaint}");
+    }
 }
