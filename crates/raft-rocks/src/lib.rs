@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod log;
+pub mod network;
 pub mod types;
 
 pub use config::{RaftTimings, elect_after, raft_config};
@@ -13,6 +14,7 @@ pub use log::{
     Durability, GroupLog, InlineExecutor, LogExecutor, LogOptions, LogStore, LogUsage, OldestNeeded, SimDisk,
     ThreadExecutor, has_history,
 };
+pub use network::{Dial, GroupNetwork, PeerNetwork, PeerService, Peers, RaftHandle, Registry, raft_handle};
 pub use openraft::{
     ChangeMembers, LinearizerOption, RaftSnapshotBuilder, ReadPolicy, errors, raft::ClientWriteResponse,
     storage::RaftStateMachine,

@@ -1,11 +1,12 @@
 //! The one `openraft` type configuration of the project, for data groups and for meta, and the
 //! names the rest of the project uses for its types.
 
-use std::{fmt, io};
+use std::{fmt, io, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use openraft::{async_runtime::watch::WatchReceiver, vote::RaftLeaderId};
+pub use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{type_config::TypeConfigExt, vote::RaftLeaderId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 openraft::declare_raft_types!(
@@ -58,6 +59,19 @@ pub fn leader_member<SM: openraft::storage::RaftStateMachine<TypeConfig>>(raft: 
     let metrics = metrics.borrow_watched();
     let leader = metrics.current_leader?;
     metrics.membership_config.membership().get_node(&leader).cloned()
+}
+
+/// Whether this replica leads as `leader` and a quorum acknowledged that less than `lease` ago,
+/// counted from when the acknowledged message was sent.
+pub fn holds_lease<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
+    raft: &Raft<SM>,
+    leader: &CommittedLeaderId,
+    lease: Duration,
+) -> bool {
+    let Ok(current) = raft.as_leader() else { return false };
+    let acked = current.last_quorum_acked();
+    current.to_committed_leader_id() == *leader
+        && acked.is_some_and(|at| <TypeConfig as TypeConfigExt>::now() < at + lease)
 }
 
 /// The committed leader id of `(term, node)`.
