@@ -307,6 +307,7 @@ fn ended(running: &mut Running) -> Option<String> {
 /// be about to die: their ports are waited for.
 async fn lay_out(config: &Config, dir: &Path) -> anyhow::Result<(Layout, Ports)> {
     let known = Layout::load(dir)?;
+    known.check_counts(config)?;
     let patience = if known.members.is_empty() { Duration::ZERO } else { PORT_PATIENCE };
     let deadline = Instant::now() + patience;
     loop {

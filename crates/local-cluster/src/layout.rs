@@ -179,7 +179,7 @@ impl Layout {
 
     /// Proxies and storage nodes may be added at a later start; nothing may be left out, and the
     /// meta group is fixed.
-    fn check_counts(&self, config: &Config) -> anyhow::Result<()> {
+    pub fn check_counts(&self, config: &Config) -> anyhow::Result<()> {
         ensure!(
             config.meta >= 1 && config.nodes >= 1 && config.proxies >= 1,
             "at least one of each is needed"
