@@ -1,3 +1,35 @@
 //! The command table: the single truth about every command, and the handlers inside it.
+//!
+//! ```text
+//! spec, keyspec, flags, doc   what a row says
+//! table/<family>.rs           the rows
+//! lookup                      name → row, id → row
+//! handler/<family>            what the rows execute: pure functions over a `Kv`
+//! introspect                  COMMAND …, HELP and docs/commands.md, rendered from the rows
+//! wire                        commands and replies between proxy and storage node
+//! ```
+//!
+//! Handlers are synchronous and pure: time, randomness and storage come in as parameters. A handler
+//! that fails leaves its writes for the owner of the view to discard.
 
+pub mod args;
+pub mod doc;
+pub mod error;
+pub mod flags;
+pub mod handler;
+mod id;
+
+pub mod keyspec;
+pub mod lookup;
+pub mod spec;
+pub mod table;
 pub mod wire;
+
+pub use args::Args;
+pub use error::CommandError;
+pub use id::Id;
+pub use lookup::{by_id, lookup, resolve};
+pub use spec::{Cx, Handler, Kind, Merge, ProxyCommand, ReadFn, Spec, WriteFn};
+
+/// Number of databases of the plain listener; a cluster listener has database 0 only.
+pub const DATABASES: u8 = 16;

@@ -151,9 +151,9 @@ mod tests {
             prop_assert_eq!(&stored[..], &head_buf(db, &key)[..]);
             prop_assert_eq!(parse_head(&stored), Some(HeadKey { slot: slot_of(&key), db, key: &key }));
             let range = heads_of_slot(slot_of(&key), db);
-            prop_assert!(&range.from[..] <= &stored[..] && &stored[..] < &range.to[..]);
+            prop_assert!((&range.from[..]..&range.to[..]).contains(&&stored[..]));
             let all = all_slots();
-            prop_assert!(&all.from[..] <= &stored[..] && &stored[..] < &all.to[..]);
+            prop_assert!((&all.from[..]..&all.to[..]).contains(&&stored[..]));
         }
 
         #[test]
@@ -162,7 +162,7 @@ mod tests {
             let stored = expiry(when_ms, &head);
             prop_assert_eq!(parse_expiry(&stored), Some(ExpiryKey { when_ms, db, head }));
             let all = expiry_all();
-            prop_assert!(&all.from[..] <= &stored[..] && &stored[..] < &all.to[..]);
+            prop_assert!((&all.from[..]..&all.to[..]).contains(&&stored[..]));
         }
 
         #[test]

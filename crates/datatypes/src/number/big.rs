@@ -80,7 +80,7 @@ impl Big {
             top = top << 1 | u128::from(self.bit(bit));
         }
         let sticky = self.limbs[..(skip / 32) as usize].iter().any(|&l| l != 0)
-            || (skip % 32 != 0 && self.limbs[(skip / 32) as usize] << (32 - skip % 32) != 0);
+            || (!skip.is_multiple_of(32) && self.limbs[(skip / 32) as usize] << (32 - skip % 32) != 0);
         (top, sticky)
     }
 
@@ -100,7 +100,7 @@ impl Big {
         (quotient, !self.is_zero())
     }
 
-    pub fn to_decimal(mut self) -> String {
+    pub fn into_decimal(mut self) -> String {
         let mut groups = Vec::new();
         while !self.is_zero() {
             groups.push(self.div_small(1_000_000_000));
@@ -159,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn arithmetic_agrees_with_the_machine(a in any::<u128>(), b in 1u128.., small in 1u32..) {
-            prop_assert_eq!(big(a).to_decimal(), a.to_string());
+            prop_assert_eq!(big(a).into_decimal(), a.to_string());
             prop_assert_eq!(big(a).div_wide(&big(b)), (a / b, a % b != 0));
             let mut quotient = big(a);
             prop_assert_eq!(u128::from(quotient.div_small(small)), a % u128::from(small));

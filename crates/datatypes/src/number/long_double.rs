@@ -203,7 +203,7 @@ fn fixed(mantissa: u64, exponent: i32) -> String {
     if exponent >= 0 {
         let mut number = Big::new(mantissa);
         number.shl(exponent.unsigned_abs());
-        return number.to_decimal();
+        return number.into_decimal();
     }
     let scaled = u128::from(mantissa) * 10u128.pow(PLACES as u32);
     let shift = exponent.unsigned_abs();

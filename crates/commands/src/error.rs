@@ -1,0 +1,174 @@
+//! Everything a command can fail with, and the exact text that clients see.
+
+use std::borrow::Cow;
+
+use datatypes::StoreError;
+use resp::Reply;
+
+/// Why a command was refused. It has changed nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", String::from_utf8_lossy(&self.text()))]
+pub enum CommandError {
+    /// No such command; the name and the arguments as they came.
+    UnknownCommand {
+        shown: Vec<u8>,
+    },
+    /// No such subcommand of `container`.
+    UnknownSubcommand {
+        container: &'static str,
+        name: Vec<u8>,
+    },
+    /// Full name of the command.
+    WrongArity(&'static str),
+    Syntax,
+    WrongType,
+    NotInteger,
+    NotFloat,
+    NoSuchKey,
+    CrossSlot,
+    InvalidSlot,
+    InvalidCursor,
+    InvalidKeyCount,
+    DatabaseOutOfRange,
+    SameObject,
+    OffsetOutOfRange,
+    StringTooLong,
+    IncrementOverflow,
+    DecrementOverflow,
+    IncrementNotFinite,
+    /// Full name of the command.
+    InvalidExpire(&'static str),
+    ExpireNxWithOthers,
+    ExpireGtWithLt,
+    UnsupportedOption(Vec<u8>),
+    LcsNotStrings,
+    LcsLenWithIdx,
+    LcsTooLarge,
+    FrequencyNotTracked,
+    GetKeysUnknown,
+    GetKeysNone,
+    GetKeysArity,
+    GetKeysInvalid,
+    Store(StoreError),
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<CommandError> for Reply {
+    fn from(error: CommandError) -> Self {
+        Reply::Error(match error.text() {
+            Cow::Borrowed(text) => bytes::Bytes::from_static(text),
+            Cow::Owned(text) => bytes::Bytes::from(text),
+        })
+    }
+}
+
+impl CommandError {
+    /// The text of the error reply, without the leading `-` and without line breaks.
+    pub fn text(&self) -> Cow<'static, [u8]> {
+        let text: &'static str = match self {
+            Self::UnknownCommand { shown } => return one_line([b"ERR unknown command ", &shown[..], b""]),
+            Self::UnknownSubcommand { container, name } => return unknown_subcommand(container, name),
+            Self::WrongArity(name) => {
+                return one_line([b"ERR wrong number of arguments for '", name.as_bytes(), b"' command"]);
+            }
+            Self::InvalidExpire(name) => {
+                return one_line([b"ERR invalid expire time in '", name.as_bytes(), b"' command"]);
+            }
+            Self::UnsupportedOption(option) => return one_line([b"ERR Unsupported option ", option, b""]),
+            Self::Store(error) => return one_line([b"ERR storage error ", error.0.as_bytes(), b""]),
+            Self::Syntax => "ERR syntax error",
+            Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Self::NotInteger => "ERR value is not an integer or out of range",
+            Self::NotFloat => "ERR value is not a valid float",
+            Self::NoSuchKey => "ERR no such key",
+            Self::CrossSlot => "CROSSSLOT Keys in request don't hash to the same slot",
+            Self::InvalidSlot => "ERR Invalid slot",
+            Self::InvalidCursor => "ERR invalid cursor",
+            Self::InvalidKeyCount => "ERR Invalid slot or number of keys",
+            Self::DatabaseOutOfRange => "ERR DB index is out of range",
+            Self::SameObject => "ERR source and destination objects are the same",
+            Self::OffsetOutOfRange => "ERR offset is out of range",
+            Self::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Self::IncrementOverflow => "ERR increment or decrement would overflow",
+            Self::DecrementOverflow => "ERR decrement would overflow",
+            Self::IncrementNotFinite => "ERR increment would produce NaN or Infinity",
+            Self::ExpireNxWithOthers => "ERR NX and XX, GT or LT options at the same time are not compatible",
+            Self::ExpireGtWithLt => "ERR GT and LT options at the same time are not compatible",
+            Self::LcsNotStrings => "ERR The specified keys must contain string values",
+            Self::LcsLenWithIdx => "ERR If you want both the length and indexes, please just use IDX.",
+            Self::LcsTooLarge => {
+                "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
+            }
+            Self::FrequencyNotTracked => {
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+                 switching between policies at runtime LRU and LFU data will take some time to adjust."
+            }
+            Self::GetKeysUnknown => "ERR Invalid command specified",
+            Self::GetKeysNone => "ERR The command has no key arguments",
+            Self::GetKeysArity => "ERR Invalid number of arguments specified for command",
+            Self::GetKeysInvalid => "ERR Invalid arguments specified for command",
+        };
+        Cow::Borrowed(text.as_bytes())
+    }
+
+    /// The error for a command that is not in the table; quotes at most 128 bytes of its name and
+    /// 128 of its arguments, as Redis does.
+    pub fn unknown_command(name: &[u8], args: &[&[u8]]) -> Self {
+        let mut quoted = Vec::new();
+        for arg in args {
+            if quoted.len() >= SHOWN_BYTES_MAX {
+                break;
+            }
+            let room = SHOWN_BYTES_MAX - quoted.len();
+            quoted.push(b'\'');
+            quoted.extend_from_slice(shown(arg, room));
+            quoted.extend_from_slice(b"' ");
+        }
+        let parts = [b"'", shown(name, SHOWN_BYTES_MAX), b"', with args beginning with: ", &quoted];
+        Self::UnknownCommand { shown: parts.concat() }
+    }
+}
+
+const SHOWN_BYTES_MAX: usize = 128;
+
+/// What C's `%.128s` prints: up to the limit, or the first zero byte.
+fn shown(text: &[u8], limit: usize) -> &[u8] {
+    let cut = &text[..text.len().min(limit)];
+    &cut[..cut.iter().position(|&b| b == 0).unwrap_or(cut.len())]
+}
+
+fn unknown_subcommand(container: &str, name: &[u8]) -> Cow<'static, [u8]> {
+    let hint = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+    one_line([b"ERR unknown subcommand '", shown(name, SHOWN_BYTES_MAX), hint.as_bytes()])
+}
+
+fn one_line(parts: [&[u8]; 3]) -> Cow<'static, [u8]> {
+    let mut text = parts.concat();
+    for byte in &mut text {
+        if matches!(byte, b'\r' | b'\n') {
+            *byte = b' ';
+        }
+    }
+    Cow::Owned(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_quote_what_came_and_stay_on_one_line() {
+        let error = CommandError::unknown_command(b"fo\r\no", &[b"a", b"b\0c"]);
+        assert_eq!(&error.text()[..], b"ERR unknown command 'fo  o', with args beginning with: 'a' 'b' ");
+        let long = [b'x'; 300];
+        let error = CommandError::unknown_command(&long, &[&long, &long]);
+        assert_eq!(error.text().len(), "ERR unknown command '', with args beginning with: '' ".len() + 256);
+        let error = CommandError::UnknownSubcommand { container: "config", name: b"foo".to_vec() };
+        assert_eq!(&error.text()[..], b"ERR unknown subcommand 'foo'. Try CONFIG HELP.");
+    }
+}

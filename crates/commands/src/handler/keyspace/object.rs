@@ -1,0 +1,62 @@
+//! OBJECT: how Redis would hold a value.
+
+use datatypes::number::parse_i64;
+use datatypes::{Kv, Record, StringForm, Type};
+use resp::Reply;
+
+use super::super::{Outcome, reader};
+use crate::{Args, CommandError, Cx};
+
+/// Longest string that Redis embeds in its object.
+const EMBSTR_BYTES_MAX: usize = 44;
+
+pub fn encoding(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
+    with_record(kv, args, cx, |record| Ok(Reply::bulk(encoding_of(record))))
+}
+
+fn encoding_of(record: &Record) -> &'static str {
+    match record.kind {
+        Type::String => string_encoding(record),
+        Type::List if record.external => "quicklist",
+        Type::Set | Type::Hash if record.external => "hashtable",
+        Type::SortedSet if record.external => "skiplist",
+        Type::List | Type::Set | Type::Hash | Type::SortedSet => "listpack",
+        Type::Stream => "stream",
+    }
+}
+
+fn string_encoding(record: &Record) -> &'static str {
+    match record.form {
+        StringForm::Raw => "raw",
+        StringForm::Natural if parse_i64(&record.payload).is_some() => "int",
+        _ if record.payload.len() <= EMBSTR_BYTES_MAX => "embstr",
+        _ => "raw",
+    }
+}
+
+/// Values are never shared.
+pub fn refcount(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
+    with_record(kv, args, cx, |_| Ok(Reply::Int(1)))
+}
+
+/// Access times are not kept: every key counts as just used.
+pub fn idletime(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
+    with_record(kv, args, cx, |_| Ok(Reply::Int(0)))
+}
+
+pub fn freq(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
+    with_record(kv, args, cx, |_| Err(CommandError::FrequencyNotTracked))
+}
+
+/// The key is the second argument, behind the subcommand.
+fn with_record(
+    kv: &mut dyn Kv,
+    args: &Args<'_>,
+    cx: &Cx,
+    answer: impl FnOnce(&Record) -> Outcome,
+) -> Outcome {
+    match reader(kv, cx).lookup(args.at(1)?)? {
+        Some(record) => answer(&record),
+        None => Ok(Reply::Null),
+    }
+}

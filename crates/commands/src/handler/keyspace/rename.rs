@@ -1,0 +1,68 @@
+//! Moving and copying a key. Both keys are in one slot, the proxy sees to that.
+
+use datatypes::KvMut;
+use datatypes::number::parse_i64;
+use resp::Reply;
+
+use super::super::{Outcome, flag, keyspace};
+use crate::args::is;
+use crate::{Args, CommandError, Cx, DATABASES};
+
+pub fn rename(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    move_key(kv, args, cx, true)?;
+    Ok(Reply::OK)
+}
+
+pub fn renamenx(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    Ok(flag(move_key(kv, args, cx, false)?))
+}
+
+/// Whether the key was moved. Its expiry goes with it.
+fn move_key(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, replace: bool) -> Result<bool, CommandError> {
+    let (from, to) = (args.at(0)?, args.at(1)?);
+    let mut keyspace = keyspace(kv, cx);
+    let source = keyspace.entry(from)?;
+    let record = source.live().cloned().ok_or(CommandError::NoSuchKey)?;
+    if from == to {
+        return Ok(false);
+    }
+    let target = keyspace.entry(to)?;
+    if !replace && target.live().is_some() {
+        return Ok(false);
+    }
+    keyspace.remove(source);
+    keyspace.put(target, &record);
+    Ok(true)
+}
+
+/// COPY source destination [DB n] [REPLACE]
+pub fn copy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    let (from, to) = (args.at(0)?, args.at(1)?);
+    let (mut db, mut replace) = (cx.db, false);
+    let mut rest = args.from(2).iter();
+    while let Some(word) = rest.next() {
+        if is(word, "REPLACE") {
+            replace = true;
+        } else if is(word, "DB") {
+            db = database(rest.next().ok_or(CommandError::Syntax)?)?;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    if db == cx.db && from == to {
+        return Err(CommandError::SameObject);
+    }
+    let mut keyspace = keyspace(kv, cx);
+    let Some(record) = keyspace.entry(from)?.live().cloned() else { return Ok(flag(false)) };
+    let target = keyspace.entry_in(db, to)?;
+    if !replace && target.live().is_some() {
+        return Ok(flag(false));
+    }
+    keyspace.put(target, &record);
+    Ok(flag(true))
+}
+
+fn database(text: &[u8]) -> Result<u8, CommandError> {
+    let number = parse_i64(text).and_then(|n| i32::try_from(n).ok()).ok_or(CommandError::NotInteger)?;
+    u8::try_from(number).ok().filter(|&db| db < DATABASES).ok_or(CommandError::DatabaseOutOfRange)
+}

@@ -1,0 +1,45 @@
+//! All rows, by family.
+
+mod cluster;
+mod connection;
+mod internal;
+mod keyspace;
+mod server;
+mod string;
+
+use crate::Spec;
+
+static FAMILIES: [&[Spec]; 6] =
+    [string::ROWS, keyspace::ROWS, connection::ROWS, server::ROWS, cluster::ROWS, internal::ROWS];
+
+/// Number of rows, subcommands not counted.
+pub(crate) const ROWS: usize = {
+    let mut rows = 0;
+    let mut family = 0;
+    while family < FAMILIES.len() {
+        rows += FAMILIES[family].len();
+        family += 1;
+    }
+    rows
+};
+
+/// The row at `index`, counted through all families.
+pub(crate) const fn row(index: usize) -> &'static Spec {
+    let mut rest = index;
+    let mut family = 0;
+    while rest >= FAMILIES[family].len() {
+        rest -= FAMILIES[family].len();
+        family += 1;
+    }
+    &FAMILIES[family][rest]
+}
+
+/// The rows that clients can name, subcommands not included.
+pub fn commands() -> impl Iterator<Item = &'static Spec> {
+    FAMILIES.into_iter().flatten().filter(|spec| !spec.internal)
+}
+
+/// All rows: commands, subcommands and internal commands.
+pub fn all() -> impl Iterator<Item = &'static Spec> {
+    FAMILIES.into_iter().flatten().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands))
+}
