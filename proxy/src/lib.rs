@@ -3,3 +3,4 @@
 
 pub mod backend;
 pub mod backend_api;
+pub mod cluster;

@@ -6,10 +6,13 @@
 //! repeated under the same number until it is answered, so what was executed before a failure
 //! answers from the storage side's table, and what was not is executed then. A batch refused
 //! because its slots moved is *withdrawn*: an empty batch uses up its number, and only when that is
-//! confirmed are its commands routed again, so no attempt of it can be executed later.
+//! confirmed are its commands routed again, so no attempt of it can be executed later. (All that is
+//! withdrawn of a group goes in one message, whose batches a storage node takes in together.)
 //!
 //! Order: commands of one origin for one slot are executed in the order of submission, across
-//! retries and across moves of slots (`Barrier`).
+//! retries and across moves of slots (`Barrier`). One exception: a read repeated after a failure may
+//! see a later write of the same pipeline, since reads leave no record to answer the repetition from.
+//! (The two are concurrent to an observer; a read never misses an earlier write.)
 
 mod backoff;
 mod batch;
