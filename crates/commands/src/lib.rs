@@ -19,6 +19,7 @@ pub mod flags;
 pub mod handler;
 mod id;
 
+pub mod introspect;
 pub mod keyspec;
 pub mod lookup;
 pub mod spec;

@@ -53,7 +53,7 @@ fn random_key_of(kv: &mut dyn Kv, slot: Slot, cx: &Cx) -> Result<Option<Reply>, 
     slots::keys_of_slot(kv, slot, cx.db, cx.now_ms, &mut |key, _| {
         seen += 1;
         random = mix(random);
-        if random % seen == 0 {
+        if random.is_multiple_of(seen) {
             chosen = Some(Reply::bulk(key));
         }
         if seen < SAMPLE_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
