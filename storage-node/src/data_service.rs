@@ -35,12 +35,8 @@ impl Data for DataService {
         request: Request<Streaming<DataRequest>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
         let queue = Arc::new(ReplyQueue::default());
-        let replies = Replies {
-            requests: request.into_inner(),
-            replicas: self.replicas.clone(),
-            queue,
-            ended: false,
-        };
+        let replies =
+            Replies { requests: request.into_inner(), replicas: self.replicas.clone(), queue, ended: false };
         Ok(Response::new(replies))
     }
 }

@@ -3,6 +3,7 @@
 //! A group is a small single-threaded Redis whose effects go through Raft (`group`); `engine` is
 //! RocksDB; `node` hosts what meta placed here; `data_service` is the door for proxies.
 
+mod contents;
 mod data_service;
 mod engine;
 mod faults;
@@ -11,6 +12,7 @@ mod metrics;
 mod node;
 mod options;
 
+pub use contents::{GroupContents, contents};
 pub use faults::Faults;
 pub use group::Blocking;
 pub use node::{Addresses, TestSwitches, run, run_with};

@@ -33,14 +33,18 @@ type Reading = (&'static str, &'static str, fn(&Replica, &LogStore) -> u64);
 
 const READINGS: [Reading; 7] = [
     ("group_leader", "1 while this replica leads its group and answers", |r, _| u64::from(r.is_serving())),
-    ("group_applied_index", "Index of the last entry applied", |r, _| r.shared().state.lock().applied.index()),
+    ("group_applied_index", "Index of the last entry applied", |r, _| {
+        r.shared().state.lock().applied.index()
+    }),
     ("group_keys", "Keys of the group, all databases", |r, _| {
         r.shared().state.lock().applied.key_counts.iter().sum()
     }),
     ("group_sessions", "Proxy sessions in the exactly-once table", |r, _| {
         r.shared().state.lock().sessions.len() as u64
     }),
-    ("group_log_bytes", "Bytes of log that the group still needs", |r, log| log.group_bytes(r.shared().group)),
+    ("group_log_bytes", "Bytes of log that the group still needs", |r, log| {
+        log.group_bytes(r.shared().group)
+    }),
     ("group_expired_keys", "Keys deleted by active expiry since this process leads", |r, _| {
         r.shared().stats.expired_keys.load(Ordering::Relaxed)
     }),

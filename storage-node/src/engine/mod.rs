@@ -19,7 +19,7 @@ use bytes::Bytes;
 use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, WriteBatch, WriteOptions};
 
 pub use builder::DbBuilder;
-pub use pages::{PAGE_BYTES, Pages};
+pub use pages::Pages;
 
 const CURRENT: &str = "CURRENT";
 const REPLICA: &str = "REPLICA";
@@ -51,12 +51,13 @@ impl Engine {
         Ok(Self { root, cache: Cache::new_lru_cache(cache_bytes), memtable_bytes, compression })
     }
 
-    /// Groups that have a directory here.
+    /// Groups that have a directory here, in order.
     pub fn groups(&self) -> io::Result<Vec<u64>> {
         let mut groups = Vec::new();
         for entry in fs::read_dir(&self.root)? {
             groups.extend(entry?.file_name().to_str().and_then(|n| n.parse::<u64>().ok()));
         }
+        groups.sort_unstable();
         Ok(groups)
     }
 
@@ -99,25 +100,18 @@ impl Engine {
         self.open_generation(&dir, generation)
     }
 
-    /// Removes everything of a group.
-    pub fn remove(&self, group: u64) -> io::Result<()> {
-        match fs::remove_dir_all(self.group_dir(group)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        }
-    }
-
     fn group_dir(&self, group: u64) -> PathBuf {
         self.root.join(group.to_string())
     }
 
     fn open_generation(&self, dir: &Path, generation: u64) -> io::Result<GroupDb> {
         let path = dir.join(generation.to_string());
-        let db = DB::open(&self.options(), &path).map_err(io::Error::other)?;
+        let options = self.options().map_err(io::Error::other)?;
+        let db = DB::open(&options, &path).map_err(io::Error::other)?;
         Ok(GroupDb { db: Arc::new(db), dir: dir.to_owned(), generation })
     }
 
-    fn options(&self) -> rocksdb::Options {
+    fn options(&self) -> Result<rocksdb::Options, rocksdb::Error> {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&self.cache);
         table.set_block_size(8 << 10);
@@ -125,7 +119,10 @@ impl Engine {
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         table.set_format_version(5);
-        let mut options = rocksdb::Options::default();
+        // What is to be durable is flushed by us; a database that is merely dropped keeps nothing more
+        // than after a crash.
+        let mut options =
+            rocksdb::Options::default().get_options_from_string("avoid_flush_during_shutdown=true")?;
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);
         options.set_write_buffer_size(self.memtable_bytes);
@@ -138,8 +135,7 @@ impl Engine {
         options.set_max_log_file_size(4 << 20);
         options.set_stats_dump_period_sec(0);
         options.set_avoid_unnecessary_blocking_io(true);
-        options.set_atomic_flush(false);
-        options
+        Ok(options)
     }
 }
 
@@ -157,7 +153,7 @@ impl GroupDb {
     }
 
     /// Applies a batch to the memtable; durable after the next [`flush`](Self::flush).
-    pub fn write(&self, batch: &WriteBatch) -> Result<(), rocksdb::Error> {
+    pub fn write(&self, batch: WriteBatch) -> Result<(), rocksdb::Error> {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
         self.db.write_opt(batch, &options)

@@ -7,7 +7,7 @@ use commands::wire::put_bytes;
 use rocksdb::{DB, checkpoint::Checkpoint};
 
 /// A page ends at the first pair that reaches this size.
-pub const PAGE_BYTES: usize = 1 << 20;
+const PAGE_BYTES: usize = 1 << 20;
 
 /// A read-only database of hard links; removed when dropped.
 pub struct Pages {
@@ -24,8 +24,8 @@ impl Pages {
         }
         let checkpoint = Checkpoint::new(db).map_err(io::Error::other)?;
         checkpoint.create_checkpoint(&path).map_err(io::Error::other)?;
-        let frozen = DB::open_for_read_only(&rocksdb::Options::default(), &path, false)
-            .map_err(io::Error::other)?;
+        let frozen =
+            DB::open_for_read_only(&rocksdb::Options::default(), &path, false).map_err(io::Error::other)?;
         Ok(Self { db: Some(frozen), path, next: Bound::Included(Vec::new()), done: false })
     }
 

@@ -2,7 +2,7 @@
 //! together, and the replies by which a repeated batch is answered.
 //!
 //! ```text
-//! entry    := version:u8=1  term:u64le  eid:u64le  time_ms:u64le
+//! entry    := version:u8=1  term:u64le  time_ms:u64le
 //!             len:varint ops  len:varint counts  len:varint sessions  len:varint slots
 //! op       := 1 key value | 2 key | 3 from to            (byte strings: len:varint bytes)
 //! count    := db:u8  delta:i64le
@@ -20,7 +20,7 @@ const VERSION: u8 = 1;
 const OP_PUT: u8 = 1;
 const OP_DELETE: u8 = 2;
 const OP_DELETE_RANGE: u8 = 3;
-const HEAD_BYTES: usize = 25;
+const HEAD_BYTES: usize = 17;
 
 /// The entry cannot be read: damage, or a build that is too old.
 #[derive(Debug, thiserror::Error)]
@@ -106,10 +106,10 @@ impl EffectsBuilder {
     }
 
     /// The entry; the builder is empty afterwards and keeps its buffers.
-    pub fn finish(&mut self, term: u64, eid: u64, time_ms: u64) -> Bytes {
+    pub fn finish(&mut self, term: u64, time_ms: u64) -> Bytes {
         let mut out = Vec::with_capacity(HEAD_BYTES + 20 + self.len());
         out.push(VERSION);
-        for n in [term, eid, time_ms] {
+        for n in [term, time_ms] {
             out.extend_from_slice(&n.to_le_bytes());
         }
         for section in [&mut self.ops, &mut self.counts, &mut self.sessions, &mut self.slots] {
@@ -143,7 +143,6 @@ pub struct SessionRecord {
 #[derive(Debug)]
 pub struct Effects {
     pub term: u64,
-    pub eid: u64,
     pub time_ms: u64,
     ops: Bytes,
     counts: Bytes,
@@ -157,10 +156,9 @@ impl Effects {
         if take_u8(&mut rest)? != VERSION {
             return Err(Malformed("unknown version"));
         }
-        let (term, eid, time_ms) = (take_u64(&mut rest)?, take_u64(&mut rest)?, take_u64(&mut rest)?);
+        let (term, time_ms) = (take_u64(&mut rest)?, take_u64(&mut rest)?);
         let effects = Self {
             term,
-            eid,
             time_ms,
             ops: take_string(&mut rest)?,
             counts: take_string(&mut rest)?,
@@ -266,13 +264,13 @@ mod tests {
         b.session(11, 5, 4, b"+OK\r\n");
         b.drop_session(12);
         b.slots(9, &[(0, 5), (7, 16383)]);
-        b.finish(2, 3, 1234)
+        b.finish(2, 1234)
     }
 
     #[test]
     fn entries_survive_the_round_trip() {
         let effects = Effects::decode(&sample()).unwrap();
-        assert_eq!((effects.term, effects.eid, effects.time_ms), (2, 3, 1234));
+        assert_eq!((effects.term, effects.time_ms), (2, 1234));
         let ops: Vec<_> = effects.ops().collect::<Result<_, _>>().unwrap();
         assert_eq!(ops.len(), 3);
         assert_eq!(ops[0], Op::Put("k1".into(), "v1".into()));

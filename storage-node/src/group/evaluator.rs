@@ -17,8 +17,8 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use proto::v1::{BatchReply, Refusal};
-use raft_rocks::{CommittedLeaderId, Payload, Raft, ReadPolicy};
-use tokio::time::{Instant, MissedTickBehavior};
+use raft_rocks::{CommittedLeaderId, Payload, Raft, ReadPolicy, WatchReceiver as _};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -286,7 +286,7 @@ impl Evaluator {
         }
         let eid = self.eid;
         self.eid += 1;
-        let payload = Payload(self.effects.finish(leader.term, eid, self.time_ms));
+        let payload = Payload(self.effects.finish(leader.term, self.time_ms));
         self.in_flight.push_back(InFlight {
             eid,
             written: std::mem::take(&mut self.written),
@@ -391,9 +391,7 @@ impl Evaluator {
 
     fn lease_holds(&self) -> bool {
         let Role::Serving(serving) = &self.role else { return false };
-        let Ok(leader) = self.raft.as_leader() else { return false };
-        leader.to_committed_leader_id() == *serving
-            && leader.last_quorum_acked().is_some_and(|at| Instant::now() < at + self.shared.lease)
+        raft_rocks::holds_lease(&self.raft, serving, self.shared.lease)
     }
 
     fn on_tick(&mut self) {

@@ -1,7 +1,8 @@
 //! Executing the commands of one batch, one after the other.
 
 use commands::{
-    Args, CommandError, Cx, Kind, Spec,
+    Args, CommandError, Cx, Handler, Spec,
+    flags::flag,
     wire::{self, WireCommand},
 };
 use proto::v1::{Batch, Refusal};
@@ -64,7 +65,7 @@ impl Execution<'_> {
         for command in wire::commands(&batch.commands) {
             let Ok(command) = command else { break };
             let Some(spec) = commands::by_id(command.id) else { continue };
-            if self.read_only && spec.denied_when_full() {
+            if self.read_only && spec.is_write() && spec.flags.has(flag::DENYOOM) {
                 return Err(Refusal::StorageFailed);
             }
             if !self.routed_right && !self.owns_keys(spec, &command) {
@@ -76,7 +77,7 @@ impl Execution<'_> {
 
     fn owns_keys(&self, spec: &Spec, command: &WireCommand<'_>) -> bool {
         let slots = &self.state.applied.slots;
-        spec.keys(&command.args).all(|key| slots.contains(topology::slot_of(key)))
+        spec.key_positions(&command.args).all(|at| slots.contains(topology::slot_of(command.args[at])))
     }
 
     fn run_one(&mut self, command: &WireCommand<'_>) -> (Reply, EntryId) {
@@ -86,7 +87,8 @@ impl Execution<'_> {
         if usize::from(command.db) >= DATABASES {
             return (Reply::error("ERR DB index is out of range"), 0);
         }
-        *self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *self.seed =
+            self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let resp3 = command.flags & wire::FLAG_RESP3 != 0;
         let cx = Cx {
             now_ms: self.time_ms,
@@ -103,9 +105,9 @@ impl Execution<'_> {
 }
 
 fn call(spec: &Spec, view: &mut View<'_>, args: &Args<'_>, cx: &Cx) -> Result<Reply, CommandError> {
-    match spec.kind {
-        Kind::Read(run) => run(view, args, cx),
-        Kind::Write(run) => run(view, args, cx),
-        _ => Err(CommandError::NotHere),
+    match spec.handler() {
+        Some(Handler::Read(run)) => run(view, args, cx),
+        Some(Handler::Write(run)) => run(view, args, cx),
+        None => Ok(Reply::error("ERR the command is not for storage nodes")),
     }
 }

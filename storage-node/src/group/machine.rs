@@ -2,11 +2,10 @@
 
 use std::{io, sync::Arc};
 
-use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use raft_rocks::{
-    ApplyItem, EntryPayload, LogId, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotData,
+    ApplyItem, EntryPayload, LogId, RaftSnapshotBuilder, RaftStateMachine, Response, Snapshot, SnapshotData,
     SnapshotMeta, StoredMembership, TypeConfig,
 };
 
@@ -50,11 +49,6 @@ impl StateMachine {
     pub(super) fn new(shared: Arc<Shared>, engine: Engine, blocking: Blocking) -> Self {
         let durable = shared.state.lock().applied.clone();
         Self { shared, engine, blocking, flushing: Arc::default(), durable: Arc::new(Mutex::new(durable)) }
-    }
-
-    /// Index up to which the state is durable.
-    pub fn durable_index(&self) -> u64 {
-        self.durable.lock().index()
     }
 
     /// Makes the present state durable.
@@ -159,7 +153,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let (entry, responder) = item?;
             self.apply_one(entry)?;
             if let Some(responder) = responder {
-                responder.send(Bytes::new());
+                responder.send(Response::default());
             }
         }
         self.shared.applied.notify_one();

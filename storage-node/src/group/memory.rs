@@ -23,12 +23,7 @@ pub struct Layer<T> {
 
 impl<T> Default for Layer<T> {
     fn default() -> Self {
-        Self {
-            points: HashMap::default(),
-            records: BTreeMap::new(),
-            cleared: Vec::new(),
-            bytes: 0,
-        }
+        Self { points: HashMap::default(), records: BTreeMap::new(), cleared: Vec::new(), bytes: 0 }
     }
 }
 
@@ -75,21 +70,14 @@ impl<T: Copy> Layer<T> {
 
     /// Deletes `from <= key < to`, here and below.
     pub fn clear_range(&mut self, from: Bytes, to: Bytes, tag: T) {
+        if from >= to {
+            return;
+        }
         let inside = |key: &Bytes| *key >= from && *key < to;
         self.points.retain(|key, _| !inside(key));
         self.records.retain(|key, _| !inside(key));
         self.bytes += from.len() + to.len() + 64;
         self.cleared.push((from, to, tag));
-    }
-
-    /// Keeps only what `keep` accepts.
-    pub fn retain(&mut self, keep: impl Fn(T) -> bool) {
-        self.points.retain(|_, (_, tag)| keep(*tag));
-        self.records.retain(|_, (_, tag)| keep(*tag));
-        self.cleared.retain(|(_, _, tag)| keep(*tag));
-        if self.is_empty() {
-            self.bytes = 0;
-        }
     }
 
     /// Forgets `key` if it still carries `tag`.
@@ -179,7 +167,10 @@ mod tests {
         assert_eq!(layer.get(b"c"), Found::Below);
         let mut merged = BTreeMap::from([(b("aa"), Some(b("old"))), (b("z"), Some(b("old")))]);
         layer.merge_into(b"a", b"zz", &mut merged);
-        assert_eq!(merged.into_iter().collect::<Vec<_>>(), [(b("bb"), Some(b("2"))), (b("z"), Some(b("old")))]);
+        assert_eq!(
+            merged.into_iter().collect::<Vec<_>>(),
+            [(b("bb"), Some(b("2"))), (b("z"), Some(b("old")))]
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod memory;
 mod replica;
 mod sessions;
 mod state;
+#[cfg(test)]
+mod state_tests;
 mod view;
 
 use std::{
@@ -26,7 +28,7 @@ use raft_rocks::Raft;
 use tokio::sync::Notify;
 use topology::SlotSet;
 
-pub use inbox::{Incoming, ReplyQueue, refused};
+pub use inbox::{Incoming, ReplyQueue};
 pub use machine::{Blocking, StateMachine};
 pub use replica::{Replica, ReplicaConfig};
 
@@ -70,6 +72,11 @@ pub struct Shared {
     pub faults: Faults,
     pub stats: GroupStats,
     serving: AtomicBool,
+}
+
+/// The index up to which a stored state is applied.
+pub fn applied_index(db: &crate::engine::GroupDb) -> Result<u64, state::StateError> {
+    Ok(state::stored_applied(db)?.index())
 }
 
 impl Shared {

@@ -10,7 +10,9 @@ use std::{
 use anyhow::Context;
 use daemon::env::Env;
 use parking_lot::Mutex;
-use raft_rocks::{ChangeMembers, LogStore, Member, PeerService, Peers, Raft, RaftTimings, raft_config, raft_handle};
+use raft_rocks::{
+    ChangeMembers, LogStore, Member, PeerService, Peers, Raft, RaftTimings, raft_config, raft_handle,
+};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +90,11 @@ impl Replica {
         let quiet = Duration::from_millis(options.election_max_ms);
         let refuse_votes_until = voted_before.then(|| Instant::now() + quiet);
         config.service.insert(group, replica, raft_handle(raft.clone()), refuse_votes_until);
-        tokio::spawn(elect_after(raft.clone(), if voted_before { quiet } else { Duration::ZERO }, stop.clone()));
+        tokio::spawn(elect_after(
+            raft.clone(),
+            if voted_before { quiet } else { Duration::ZERO },
+            stop.clone(),
+        ));
         tokio::spawn(Evaluator::new(shared.clone(), raft.clone()).run(stop.clone()));
         let checkpoints = Checkpoints {
             machine: machine.clone(),

@@ -77,10 +77,7 @@ pub struct GroupState {
 impl GroupState {
     /// Loads what RocksDB holds.
     pub fn open(db: GroupDb) -> Result<Self, StateError> {
-        let applied = match db.get(APPLIED_KEY)? {
-            Some(json) => serde_json::from_slice(&json).map_err(|e| StateError::Record(e.to_string()))?,
-            None => Applied::default(),
-        };
+        let applied = stored_applied(&db)?;
         let sessions = load_sessions(&db)?;
         Ok(Self { db, delta: Layer::default(), frozen: None, applied, sessions })
     }
@@ -194,9 +191,8 @@ impl GroupState {
             self.sessions.apply(record.map_err(broken)?, self.applied.time_ms);
         }
         if let Some((version, ranges)) = effects.slots().map_err(broken)? {
-            self.applied.slots = SlotSet::from_slots(
-                ranges.iter().flat_map(|&(a, b)| a..=b).filter_map(topology::Slot::new),
-            );
+            self.applied.slots =
+                SlotSet::from_slots(ranges.iter().flat_map(|&(a, b)| a..=b).filter_map(topology::Slot::new));
             self.applied.slots_version = version;
         }
         Ok(())
@@ -224,7 +220,7 @@ impl GroupState {
         }
         let layer = Arc::new(std::mem::take(&mut self.delta));
         self.frozen = Some(layer.clone());
-        Some(FlushJob { db: self.db.clone(), layer, log_id: self.applied.log_id })
+        Some(FlushJob { db: self.db.clone(), layer })
     }
 
     /// The frozen layer is in RocksDB.
@@ -237,8 +233,6 @@ impl GroupState {
 pub struct FlushJob {
     db: GroupDb,
     layer: Arc<Layer<()>>,
-    /// Applied log id of the state that the layer completes.
-    pub log_id: Option<LogId>,
 }
 
 impl FlushJob {
@@ -256,7 +250,15 @@ impl FlushJob {
                 None => batch.delete(key),
             }
         }
-        self.db.write(&batch)
+        self.db.write(batch)
+    }
+}
+
+/// The applied record as RocksDB has it; that of an empty state if there is none.
+pub fn stored_applied(db: &GroupDb) -> Result<Applied, StateError> {
+    match db.get(APPLIED_KEY)? {
+        Some(json) => serde_json::from_slice(&json).map_err(|e| StateError::Record(e.to_string())),
+        None => Ok(Applied::default()),
     }
 }
 

@@ -147,9 +147,7 @@ impl Kv for View<'_> {
             self.saw(self.overlay.latest);
         }
         let mut visit = |key: &[u8], value: &[u8]| -> ControlFlow<()> { visit(key, value) };
-        self.state
-            .scan(&self.overlay.layer, from, to, &mut visit)
-            .map_err(|e| StoreError(e.to_string()))
+        self.state.scan(&self.overlay.layer, from, to, &mut visit).map_err(|e| StoreError(e.to_string()))
     }
 
     fn key_count(&self, db: u8) -> u64 {

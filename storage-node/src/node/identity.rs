@@ -24,7 +24,9 @@ impl Identity {
     pub fn load_or_create(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<Self> {
         let path = dir.join(FILE);
         match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).with_context(|| format!("{} is damaged", path.display())),
+            Ok(json) => {
+                serde_json::from_slice(&json).with_context(|| format!("{} is damaged", path.display()))
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 // 53 bits: exact in JSON readers that know only doubles.
                 let identity =

@@ -25,11 +25,8 @@ use daemon::{
     meta_client::{HeartbeatSender, MetaClient},
 };
 use futures::StreamExt;
-use proto::v1::{
-    Heartbeat, RegisterStorageRequest, ReplicaReport, data_server::DataServer, heartbeat,
-    raft_peer_server::RaftPeerServer,
-};
-use raft_rocks::{LogOptions, LogStore, PeerService, Peers};
+use proto::v1::{Heartbeat, RegisterStorageRequest, ReplicaReport, data_server::DataServer, heartbeat};
+use raft_rocks::{LogOptions, LogStore, PeerService, Peers, Registry};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -77,13 +74,14 @@ pub struct Addresses {
 pub struct TestSwitches {
     pub faults: Faults,
     pub blocking: Blocking,
-    /// Where the log's writes run; None: on a thread of their own.
-    pub log_executor: Option<Arc<dyn raft_rocks::LogExecutor>>,
+    /// A simulated disk for the log, written on the caller's runtime; None: the real one, written
+    /// by a thread of its own.
+    pub log_disk: Option<(raft_rocks::SimDisk, raft_rocks::InlineExecutor)>,
 }
 
 impl Default for TestSwitches {
     fn default() -> Self {
-        Self { faults: Faults::default(), blocking: Blocking::Threads, log_executor: None }
+        Self { faults: Faults::default(), blocking: Blocking::Threads, log_disk: None }
     }
 }
 
@@ -109,7 +107,8 @@ pub async fn run_with(
     fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let _lock = lock_directory(&dir)?;
     let identity = Identity::load_or_create(&dir, &*env.entropy)?;
-    let listener = env.net.bind(&options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
+    let listener =
+        env.net.bind(&options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let rpc = listener.local_addr()?;
     let advertise = if options.advertise.is_empty() { rpc.to_string() } else { options.advertise.clone() };
 
@@ -122,11 +121,7 @@ pub async fn run_with(
                 .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX),
         )
-        .add_service(
-            RaftPeerServer::new(config.service.clone())
-                .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX),
-        );
+        .add_service(PeerService::server(config.service.registry().clone()));
     let serving = stop.clone();
     let server = tokio::spawn(async move { grpc::serve(listener, router, serving.cancelled_owned()).await });
     let http = match &config.options.http_listen {
@@ -151,22 +146,27 @@ fn replica_config(options: Options, env: &Env, switches: TestSwitches) -> anyhow
         options.memtable_bytes,
         &options.compression,
     )?;
+    let fsync = options.durability == Durability::Fsync && !switches.faults.fsync_lie;
     let log_options = LogOptions {
-        fsync: options.durability == Durability::Fsync && !switches.faults.fsync_lie,
+        durability: if fsync { raft_rocks::Durability::Fsync } else { raft_rocks::Durability::Os },
         segment_bytes: options.log_segment_bytes,
         ..LogOptions::default()
     };
-    let executor = switches.log_executor.unwrap_or_else(raft_rocks::thread_executor);
-    let log = LogStore::open(&options.data_dir.join("log"), log_options, executor).context("open the log")?;
+    let log = match switches.log_disk {
+        Some((disk, executor)) => LogStore::open_on(Arc::new(disk), log_options, executor),
+        None => LogStore::open(options.data_dir.join("log"), log_options, raft_rocks::ThreadExecutor),
+    };
+    let log = log.context("open the log")?;
     let dial = env.clone();
     let peers = Peers::new(Arc::new(move |addr: &str| grpc::channel(&dial, addr)));
+    let service = PeerService::with_registry(Registry::spooling_in(&options.data_dir));
     Ok(ReplicaConfig {
         options,
         env: env.clone(),
         engine,
         log,
         peers,
-        service: PeerService::new(),
+        service,
         blocking: switches.blocking,
         read_only: Arc::new(AtomicBool::new(false)),
         faults: switches.faults,
@@ -232,7 +232,8 @@ impl Node {
     /// Returns when meta forgot this node, or at `stop`.
     async fn follow_meta(&self, meta: &MetaClient, stop: &CancellationToken) -> anyhow::Result<()> {
         let (heartbeat, mut updates) = meta.watch(self.heartbeat());
-        let mut reconciler = Reconciler::new(self.config.clone(), self.replicas.clone(), self.identity.store_id);
+        let mut reconciler =
+            Reconciler::new(self.config.clone(), self.replicas.clone(), self.identity.store_id);
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -274,7 +275,11 @@ impl Node {
         let Ok(free) = disk::free_bytes(&self.config.options.data_dir) else { return };
         let low = free < self.config.options.disk_reserve_bytes;
         if self.config.read_only.swap(low, Ordering::Relaxed) != low {
-            tracing::warn!(free_bytes = free, "{}", if low { "disk nearly full: writes are refused" } else { "disk has room again" });
+            tracing::warn!(
+                free_bytes = free,
+                "{}",
+                if low { "disk nearly full: writes are refused" } else { "disk has room again" }
+            );
         }
     }
 }
@@ -312,4 +317,3 @@ fn lock_directory(dir: &Path) -> anyhow::Result<fs::File> {
         Err(fs::TryLockError::Error(e)) => Err(io::Error::other(e)).context("lock data_dir"),
     }
 }
-

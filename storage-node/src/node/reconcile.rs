@@ -49,7 +49,10 @@ impl Reconciler {
                 continue;
             }
             let first = group.replicas.first().is_some_and(|r| r.store == self.store);
-            if !group.formed && first && let Err(error) = replica.initialize(members.clone()).await {
+            if !group.formed
+                && first
+                && let Err(error) = replica.initialize(members.clone()).await
+            {
                 tracing::warn!(group = id.0, %error, "group not formed yet");
             }
             if group.formed && replica.is_serving() {
@@ -64,7 +67,12 @@ impl Reconciler {
             match self.replicas.get(id.0) {
                 Some(running) if running.id() == mine.id.0 => {}
                 Some(running) => {
-                    tracing::error!(group = id.0, running = running.id(), desired = mine.id.0, "another replica of the group runs here");
+                    tracing::error!(
+                        group = id.0,
+                        running = running.id(),
+                        desired = mine.id.0,
+                        "another replica of the group runs here"
+                    );
                 }
                 None => {
                     if let Err(error) = self.start(*id, mine.id.0).await {

@@ -1,0 +1,194 @@
+//! The layers together behave like one map, whatever is in which layer, and across crashes.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use bytes::Bytes;
+use datatypes::kv::{Kv, KvMut};
+use proptest::prelude::*;
+
+use super::{
+    effects::EffectsBuilder,
+    state::GroupState,
+    view::{Overlay, View, Written},
+};
+use crate::engine::Engine;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u8, u8),
+    Delete(u8),
+    DeleteRange(u8, u8),
+    /// A command that writes and then fails.
+    Fail(u8, u8),
+    /// Propose, commit and apply what was gathered.
+    Apply,
+    /// Hand the delta to RocksDB; false: the batch is written only later.
+    Flush(bool),
+    /// Lose everything that is not in RocksDB, and replay the log.
+    Crash,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (any::<u8>(), any::<u8>()).prop_map(|(k, v)| Step::Put(k % 16, v)),
+        3 => any::<u8>().prop_map(|k| Step::Delete(k % 16)),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::DeleteRange(a % 16, b % 16)),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(k, v)| Step::Fail(k % 16, v)),
+        3 => Just(Step::Apply),
+        2 => any::<bool>().prop_map(Step::Flush),
+        1 => Just(Step::Crash),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+fn key(k: u8) -> Bytes {
+    // Both kinds of keys: in a slot, and records outside.
+    if k.is_multiple_of(4) { Bytes::from(vec![0xFF, 3, k]) } else { Bytes::from(vec![0, k]) }
+}
+
+struct World {
+    engine: Engine,
+    state: GroupState,
+    overlay: Overlay,
+    effects: EffectsBuilder,
+    written: Written,
+    eid: u64,
+    log: Vec<Bytes>,
+    model: BTreeMap<Bytes, Bytes>,
+    flushing: Option<super::state::FlushJob>,
+}
+
+impl World {
+    fn new(dir: &std::path::Path) -> Self {
+        let engine = Engine::new(dir.to_owned(), 1 << 20, 1 << 20, "none").unwrap();
+        let state = GroupState::open(engine.open(1).unwrap()).unwrap();
+        Self {
+            engine,
+            state,
+            overlay: Overlay::default(),
+            effects: EffectsBuilder::default(),
+            written: Written::default(),
+            eid: 1,
+            log: Vec::new(),
+            model: BTreeMap::new(),
+            flushing: None,
+        }
+    }
+
+    fn view(&mut self) -> View<'_> {
+        View::new(&self.state, &mut self.overlay, &mut self.effects, &mut self.written, self.eid)
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Put(k, v) => {
+                let mut view = self.view();
+                view.put(key(k), Bytes::from(vec![v]));
+                view.commit();
+                self.model.insert(key(k), Bytes::from(vec![v]));
+            }
+            Step::Delete(k) => {
+                let mut view = self.view();
+                view.delete(key(k));
+                view.commit();
+                self.model.remove(&key(k));
+            }
+            Step::DeleteRange(a, b) => {
+                let (from, to) = (key(a.min(b)), key(a.max(b)));
+                let mut view = self.view();
+                view.delete_range(from.clone(), to.clone());
+                view.commit();
+                self.model.retain(|k, _| !(*k >= from && *k < to));
+            }
+            Step::Fail(k, v) => {
+                let mut view = self.view();
+                view.put(key(k), Bytes::from(vec![v]));
+                view.delete_range(Bytes::from_static(&[0]), Bytes::from_static(&[1]));
+                view.delete(key(k));
+                view.discard();
+            }
+            Step::Apply => self.apply(),
+            Step::Flush(at_once) => {
+                self.finish_flush();
+                self.flushing = self.state.start_flush();
+                if at_once {
+                    self.finish_flush();
+                }
+            }
+            Step::Crash => self.crash(),
+        }
+    }
+
+    fn apply(&mut self) {
+        let entry = self.effects.finish(1, 0);
+        self.log.push(entry.clone());
+        let index = self.log.len() as u64;
+        self.state.apply(log_id(index), &entry).unwrap();
+        self.overlay.settle(self.eid, &std::mem::take(&mut self.written));
+        self.eid += 1;
+    }
+
+    fn finish_flush(&mut self) {
+        if let Some(job) = self.flushing.take() {
+            job.run().unwrap();
+            self.state.finish_flush();
+        }
+    }
+
+    fn crash(&mut self) {
+        // What was evaluated and not committed is gone with the leader; here it commits first, so
+        // that the model stays simple.
+        self.apply();
+        self.flushing = None;
+        // Closing the database keeps its memtable or not; either way it holds one applied index.
+        let empty = self.engine.open(2).unwrap();
+        drop(std::mem::replace(&mut self.state, GroupState::open(empty).unwrap()));
+        self.state = GroupState::open(self.engine.open(1).unwrap()).unwrap();
+        let applied = self.state.applied.index() as usize;
+        for (at, entry) in self.log.iter().enumerate().skip(applied) {
+            self.state.apply(log_id(at as u64 + 1), entry).unwrap();
+        }
+    }
+
+    fn check(&mut self) {
+        for k in 0..16 {
+            let expected = self.model.get(&key(k)).cloned();
+            let mut view = self.view();
+            let found = view.get(&key(k)).unwrap();
+            view.discard();
+            assert_eq!(found, expected, "key {k}");
+        }
+        for (from, to) in [(vec![0u8], vec![1u8]), (vec![0xFF, 3], vec![0xFF, 4]), (vec![0, 5], vec![0, 11])]
+        {
+            let mut found = Vec::new();
+            let mut view = self.view();
+            view.scan(&from, &to, &mut |k, v| {
+                found.push((Bytes::copy_from_slice(k), Bytes::copy_from_slice(v)));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            view.discard();
+            let range = self.model.range(Bytes::from(from)..Bytes::from(to));
+            let expected: Vec<_> = range.map(|(k, v)| (k.clone(), v.clone())).collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+fn log_id(index: u64) -> raft_rocks::LogId {
+    raft_rocks::LogId::new(raft_rocks::committed_leader_id(1, 1), index)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn layers_behave_like_one_map(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World::new(dir.path());
+        for step in steps {
+            world.step(step);
+            world.check();
+        }
+    }
+}
