@@ -16,6 +16,8 @@ mod link;
 mod node;
 mod routes;
 mod session;
+#[cfg(test)]
+mod tests;
 mod topologies;
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};

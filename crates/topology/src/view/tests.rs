@@ -7,8 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Group, GroupId, Slot};
 
-const PORTS: [u16; 3] = [7000, 7001, 7002];
-
 fn proxy(port: u16, fronts: &[u64]) -> Proxy {
     Proxy {
         announce_host: "10.0.0.1".to_owned(),

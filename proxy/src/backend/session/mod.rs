@@ -6,13 +6,13 @@
 //! repeated under the same number until it is answered, so what was executed before a failure
 //! answers from the storage side's table, and what was not is executed then. A batch refused
 //! because its slots moved is *withdrawn*: an empty batch uses up its number, and only when that is
-//! confirmed are its commands routed again, so no attempt of it can be executed later. (All that is
-//! withdrawn of a group goes in one message, whose batches a storage node takes in together.)
+//! confirmed are its commands routed again, so no attempt of it can be executed later.
 //!
 //! Order: commands of one origin for one slot are executed in the order of submission, across
-//! retries and across moves of slots (`Barrier`). One exception: a read repeated after a failure may
-//! see a later write of the same pipeline, since reads leave no record to answer the repetition from.
-//! (The two are concurrent to an observer; a read never misses an earlier write.)
+//! retries and across moves of slots (`Barrier`). Two exceptions, both within one client's pipeline,
+//! where the commands are concurrent to an observer: a read repeated after a failure may see a later
+//! write, since reads leave no record to answer the repetition from; and a request that outlives its
+//! broken stream may be executed between two of the empty batches that withdraw its like.
 
 mod backoff;
 mod batch;
@@ -185,7 +185,7 @@ impl<S: Origin> Session<S> {
             Place::Queue(at) => {
                 let queue = &mut self.queues[at];
                 self.waiting_bytes += queue.push(entry, payload, &self.limits);
-                self.effects.wake.extend(queue.to_wake(now_ms, &self.limits));
+                self.effects.wake.extend(queue.take_wake(now_ms, &self.limits));
             }
             Place::Nobody(why) => {
                 let answer = entry.sink.take().map(|sink| (sink, Err(RouteError::ClusterDown(why))));
@@ -435,7 +435,7 @@ impl<S: Origin> Session<S> {
                 self.reroute(now_ms, at);
             }
         }
-        self.effects.wake.extend(self.queues[at].to_wake(now_ms, &self.limits));
+        self.effects.wake.extend(self.queues[at].take_wake(now_ms, &self.limits));
     }
 
     fn renew_session(&mut self, at: usize) {

@@ -105,7 +105,7 @@ impl<S: Origin> Queue<S> {
     }
 
     /// The store whose writer must be woken, if there is something for it that it does not know of.
-    pub fn to_wake(&mut self, now_ms: u64, limits: &Limits) -> Option<StoreId> {
+    pub fn take_wake(&mut self, now_ms: u64, limits: &Limits) -> Option<StoreId> {
         if self.woken || !self.can_send(now_ms, limits) {
             return None;
         }
@@ -215,7 +215,7 @@ impl<S: Origin> Queue<S> {
     fn close_next(&mut self) {
         let Some(window) = self.windows.front_mut() else { return };
         let lane = if window.reads.is_empty() { &mut window.writes } else { &mut window.reads };
-        let filled = std::mem::replace(lane, Filling::default());
+        let filled = std::mem::take(lane);
         if window.is_empty() {
             self.windows.pop_front();
         }
