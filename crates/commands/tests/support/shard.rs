@@ -1,0 +1,83 @@
+//! One group's store with what a storage node adds: group time, databases, undo of failed commands.
+
+use commands::{Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, introspect, resolve};
+use datatypes::key;
+use datatypes::kv::Kv;
+use datatypes::mem::MemKv;
+use datatypes::record::peek;
+use resp::{Protocol, Reply};
+
+pub struct Shard {
+    pub kv: MemKv,
+    pub cx: Cx,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        let cx = Cx { now_ms: 1_700_000_000_000, db: 0, seed: 1, protocol: Protocol::Resp2 };
+        Self { kv: MemKv::default(), cx }
+    }
+}
+
+impl Shard {
+    /// Executes a command as client, proxy and storage node together would.
+    pub fn run(&mut self, argv: &[&[u8]]) -> Reply {
+        let result = resolve(argv).and_then(|spec| self.execute(spec, &argv[1..]));
+        result.unwrap_or_else(Reply::from)
+    }
+
+    /// Executes one row; what fails leaves no trace.
+    pub fn execute(&mut self, spec: &'static Spec, args: &[&[u8]]) -> Result<Reply, CommandError> {
+        self.cx.seed = self.cx.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        spec.slot(args)?;
+        if let Kind::Local(command) = spec.kind {
+            return local(command, spec, args);
+        }
+        let mut args = args.to_vec();
+        if spec.full_name == "scan" && !args.is_empty() {
+            args.insert(1, b"16384");
+        }
+        let (args, cx) = (Args::new(&args), self.cx);
+        match spec.handler().expect("only containers have none") {
+            Handler::Read(read) => read(&mut self.kv, &args, &cx),
+            Handler::Write(write) => self.kv.transact(|kv| write(kv, &args, &cx)),
+        }
+    }
+
+    /// Head records, key counts and the expiry index agree.
+    pub fn check_invariants(&self) {
+        let mut counts = [0u64; 256];
+        let (mut indexed, mut expiring) = (Vec::new(), Vec::new());
+        for (stored, value) in self.kv.pairs() {
+            if let Some(head) = key::parse_head(stored) {
+                counts[usize::from(head.db)] += 1;
+                let (_, expiry) = peek(value).expect("a readable record");
+                expiring.extend(expiry.map(|when| key::expiry(when, stored)));
+            } else {
+                assert!(key::parse_expiry(stored).is_some(), "a stray key {stored:?}");
+                indexed.push(stored.clone());
+            }
+        }
+        expiring.sort();
+        assert_eq!(indexed, expiring);
+        for db in 0..=u8::MAX {
+            assert_eq!(self.kv.key_count(db), counts[usize::from(db)], "key count of db {db}");
+        }
+    }
+}
+
+/// The commands of the proxy that the table itself answers.
+fn local(command: ProxyCommand, spec: &Spec, args: &[&[u8]]) -> Result<Reply, CommandError> {
+    let args = Args::new(args);
+    Ok(match command {
+        ProxyCommand::Command => introspect::all_info(),
+        ProxyCommand::CommandCount => introspect::count(),
+        ProxyCommand::CommandDocs => introspect::docs(&args),
+        ProxyCommand::CommandGetKeys => introspect::get_keys(&args)?,
+        ProxyCommand::CommandGetKeysAndFlags => introspect::get_keys_and_flags(&args)?,
+        ProxyCommand::CommandInfo => introspect::info(&args),
+        ProxyCommand::CommandList => introspect::list(&args)?,
+        ProxyCommand::Help => introspect::help(spec),
+        _ => Reply::Simple("left to the proxy"),
+    })
+}
