@@ -11,6 +11,7 @@ use miraft_tests::{
     resp::{Connection, encode},
     wait,
 };
+use redis::AsyncCommands as _;
 
 /// The promise is 2 s on a quiet machine; a shared one gets more.
 const WRITE_GAP_MAX: Duration = Duration::from_secs(5);
@@ -57,6 +58,10 @@ async fn killed_proxy() {
     let mut cluster = TestCluster::start().await;
     let load = load(&cluster);
     load.more_writes(FLOWING).await;
+    let seeds: Vec<String> = cluster.cluster_addresses().iter().map(|at| format!("redis://{at}")).collect();
+    let client = redis::cluster::ClusterClient::new(seeds).unwrap();
+    let mut client = client.get_async_connection().await.unwrap();
+    assert_eq!(write_everywhere(&mut client).await, Ok(()));
     let proxy = MemberId::proxy(1);
     let lost = cluster.proxy_address(1, Listener::Plain);
     cluster.kill(proxy).unwrap();
@@ -67,6 +72,11 @@ async fn killed_proxy() {
         anyhow::ensure!(!nodes.contains(&format!(" {gone}@")), "{nodes}");
         anyhow::ensure!(announced_slots(&nodes) == 16384, "not all slots are fronted:\n{nodes}");
         anyhow::Ok(())
+    })
+    .await;
+    wait::until("a cluster client carries on by itself", Duration::from_secs(10), || {
+        let mut client = client.clone();
+        async move { write_everywhere(&mut client).await }
     })
     .await;
     load.more_writes(FLOWING).await;
@@ -83,6 +93,15 @@ async fn killed_proxy() {
     assert_gap("kill -9 of a proxy, all clients", report.write_gap());
     report.read_back(&cluster.proxy_address(2, Listener::Plain)).await.unwrap();
     report.assert_consistent(&cluster.proxy_address(2, Listener::Plain)).await;
+}
+
+/// One write to each of many slots.
+async fn write_everywhere(client: &mut redis::cluster_async::ClusterConnection) -> Result<(), String> {
+    for number in 0..100 {
+        let written: redis::RedisResult<()> = client.set(format!("everywhere:{number}"), number).await;
+        written.map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 fn announced_slots(nodes: &str) -> u32 {
