@@ -66,7 +66,7 @@ fn argument() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4000), failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn no_row_panics_on_any_arguments(

@@ -2,5 +2,6 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod script;
+pub mod server;
 pub mod shard;
 pub mod text;

@@ -33,8 +33,8 @@ enum Size {
 }
 
 impl LongDouble {
-    /// Reads a decimal number, `inf` or `infinity`, the whole text. `None` for anything else, NaN,
-    /// and what overflows or underflows.
+    /// Reads a decimal or hexadecimal number, `inf` or `infinity`, as C's `strtold` does, but only if
+    /// it is the whole text. `None` for anything else, NaN, and what overflows or underflows.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.is_empty() || text.len() >= TEXT_BYTES_MAX {
             return None;
@@ -47,8 +47,10 @@ impl LongDouble {
         if rest.eq_ignore_ascii_case(b"inf") || rest.eq_ignore_ascii_case(b"infinity") {
             return Some(Self { negative, size: Size::Infinite });
         }
-        let (mantissa, exponent) = split_exponent(rest)?;
-        let size = from_decimal(mantissa, exponent)?;
+        let size = match rest {
+            [b'0', b'x' | b'X', hexadecimal @ ..] => from_hexadecimal(hexadecimal)?,
+            decimal => from_decimal(decimal)?,
+        };
         Some(Self { negative, size })
     }
 
@@ -111,9 +113,9 @@ impl LongDouble {
     }
 }
 
-/// Splits `digits[e[sign]digits]`; the exponent is clamped to what can matter.
-fn split_exponent(text: &[u8]) -> Option<(&[u8], i32)> {
-    let Some(at) = text.iter().position(|b| b.eq_ignore_ascii_case(&b'e')) else { return Some((text, 0)) };
+/// Splits `digits[mark[sign]digits]`; the exponent is clamped to what can matter.
+fn split_exponent(text: &[u8], mark: u8) -> Option<(&[u8], i32)> {
+    let Some(at) = text.iter().position(|b| b.eq_ignore_ascii_case(&mark)) else { return Some((text, 0)) };
     let (negative, digits) = match &text[at + 1..] {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -122,45 +124,65 @@ fn split_exponent(text: &[u8]) -> Option<(&[u8], i32)> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let size = digits.iter().fold(0i32, |n, d| (n * 10 + i32::from(d - b'0')).min(20_000));
+    let size = digits.iter().fold(0i32, |n, d| (n * 10 + i32::from(d - b'0')).min(40_000));
     Some((&text[..at], if negative { -size } else { size }))
 }
 
-/// Reads `digits[.digits]` times ten to the `exponent`.
-fn from_decimal(text: &[u8], exponent: i32) -> Option<Size> {
-    let point = text.iter().position(|&b| b == b'.');
-    let (whole, places) = match point {
-        Some(at) => (&text[..at], &text[at + 1..]),
-        None => (text, &[][..]),
-    };
-    if whole.is_empty() && places.is_empty() {
-        return None;
-    }
+/// Reads `digits[.digits]` as an integer, and how many of the digits are behind the point.
+fn read_digits(text: &[u8], radix: u32) -> Option<(Big, i32)> {
     let mut number = Big::new(0);
-    for digit in whole.iter().chain(places) {
-        if !digit.is_ascii_digit() {
-            return None;
+    let (mut digits, mut places) = (0, None);
+    for &byte in text {
+        if byte == b'.' && places.is_none() {
+            places = Some(digits);
+            continue;
         }
-        number.mul_add(10, u32::from(digit - b'0'));
+        number.mul_add(radix, char::from(byte).to_digit(radix)?);
+        digits += 1;
     }
+    (digits > 0).then(|| (number, places.map_or(0, |whole| digits - whole)))
+}
+
+/// Reads `digits[.digits][e[sign]digits]`.
+fn from_decimal(text: &[u8]) -> Option<Size> {
+    let (mantissa, exponent) = split_exponent(text, b'e')?;
+    let (number, places) = read_digits(mantissa, 10)?;
     if number.is_zero() {
         return Some(Size::Zero);
     }
-    let scale = exponent - places.len() as i32;
-    let digits_scale = number.bits() as i32 * 30103 / 100_000 + scale;
-    if !(-5000..5000).contains(&digits_scale) {
+    let scale = exponent - places;
+    let magnitude = number.bits() as i32 * 30103 / 100_000 + scale;
+    if !(-5000..5000).contains(&magnitude) {
         return None;
     }
-    let size = if scale >= 0 { scaled_up(number, scale) } else { scaled_down(number, -scale) };
+    in_range(if scale >= 0 { scaled_up(number, scale) } else { scaled_down(number, -scale) })
+}
+
+/// Reads `digits[.digits][p[sign]digits]`, the exponent being one of two.
+fn from_hexadecimal(text: &[u8]) -> Option<Size> {
+    let (mantissa, exponent) = split_exponent(text, b'p')?;
+    let (number, places) = read_digits(mantissa, 16)?;
+    if number.is_zero() {
+        return Some(Size::Zero);
+    }
+    in_range(rounded(number, exponent - 4 * places))
+}
+
+fn in_range(size: Size) -> Option<Size> {
     matches!(size, Size::Finite { exponent, .. } if exponent >= EXPONENT_MIN).then_some(size)
 }
 
 fn scaled_up(mut number: Big, power: i32) -> Size {
     number.mul_pow10(power.unsigned_abs());
+    rounded(number, 0)
+}
+
+/// `number · 2^exponent`
+fn rounded(mut number: Big, exponent: i32) -> Size {
     let lift = 66u32.saturating_sub(number.bits());
     number.shl(lift);
     let (top, sticky) = number.top_bits(66);
-    round(top, number.bits() as i32 - 66 - lift as i32, sticky)
+    round(top, number.bits() as i32 - 66 - lift as i32 + exponent, sticky)
 }
 
 fn scaled_down(mut number: Big, power: i32) -> Size {
@@ -244,6 +266,7 @@ mod tests {
             ("1e17", "0.5", "100000000000000000.5"),
             ("0", "1e-20", "0"),
             ("-0", "0", "0"),
+            ("0x10", "-0x.8p-1", "15.75"),
         ] {
             assert_eq!(sum(a, b), expected, "{a} + {b}");
         }
@@ -252,7 +275,8 @@ mod tests {
     #[test]
     fn what_is_no_number_is_refused() {
         for text in [
-            "", " 1", "1 ", "abc", "1.2.3", "1e", "e5", ".", "nan", "1e5000", "1e-5000", "--1", "0x10", "1_0",
+            "", " 1", "1 ", "abc", "1.2.3", "1e", "e5", ".", "nan", "1e5000", "1e-5000", "--1", "0x", "0x1g",
+            "1_0",
         ] {
             assert_eq!(LongDouble::parse(text.as_bytes()), None, "{text}");
         }

@@ -1,0 +1,70 @@
+//! String commands on a key that holds something else.
+
+mod support;
+
+use bytes::Bytes;
+use datatypes::{Keyspace, Record, Type};
+use support::shard::Shard;
+use support::text::show;
+
+fn with_list() -> Shard {
+    let mut shard = Shard::default();
+    let list = Record { kind: Type::List, version: 1, ..Record::string(Bytes::from("elements")) };
+    let mut keyspace = Keyspace::new(&mut shard.kv, 0, shard.cx.now_ms);
+    let entry = keyspace.entry(b"l").unwrap();
+    keyspace.put(entry, &list);
+    shard
+}
+
+fn ask(shard: &mut Shard, line: &str) -> String {
+    let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    let reply = show(&shard.run(&argv));
+    shard.check_invariants();
+    reply
+}
+
+#[test]
+fn other_types_are_refused_and_left_alone() {
+    let mut shard = with_list();
+    for line in [
+        "GET l",
+        "SET l v GET",
+        "GETSET l v",
+        "GETDEL l",
+        "GETEX l EX 0",
+        "APPEND l x",
+        "STRLEN l",
+        "SETRANGE l 0 x",
+        "SETRANGE l 0 ",
+        "GETRANGE l 0 1",
+        "SUBSTR l 0 1",
+        "INCR l",
+        "DECR l",
+        "INCRBY l 1",
+        "DECRBY l 1",
+        "INCRBYFLOAT l x",
+    ] {
+        let reply = ask(&mut shard, line);
+        assert_eq!(reply, "-WRONGTYPE Operation against a key holding the wrong kind of value", "{line}");
+    }
+    assert_eq!(ask(&mut shard, "LCS l l"), "-ERR The specified keys must contain string values");
+    assert_eq!(ask(&mut shard, "MGET l"), "[nil]");
+    assert_eq!(ask(&mut shard, "SETNX l v"), ":0");
+    assert_eq!(ask(&mut shard, "TYPE l"), "+list");
+    assert_eq!(ask(&mut shard, "OBJECT ENCODING l"), "\"listpack\"");
+    assert_eq!(ask(&mut shard, "SCAN 0 TYPE LIST"), "[\"0\", [\"l\"]]");
+    assert_eq!(ask(&mut shard, "SCAN 0 TYPE string"), "[\"0\", []]");
+}
+
+#[test]
+fn commands_for_any_type_work_on_any_type() {
+    let mut shard = with_list();
+    assert_eq!(ask(&mut shard, "EXPIRE l 100"), ":1");
+    assert_eq!(ask(&mut shard, "COPY l {l}2"), ":1");
+    assert_eq!(ask(&mut shard, "RENAME {l}2 {l}3"), "+OK");
+    assert_eq!(ask(&mut shard, "TTL {l}3"), ":100");
+    assert_eq!(ask(&mut shard, "TYPE {l}3"), "+list");
+    assert_eq!(ask(&mut shard, "SET l v"), "+OK");
+    assert_eq!(ask(&mut shard, "TYPE l"), "+string");
+    assert_eq!(ask(&mut shard, "DEL l {l}3"), ":2");
+}
