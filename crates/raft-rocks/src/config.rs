@@ -9,7 +9,7 @@ use crate::types::{Raft, TypeConfig};
 /// The longest wait of replication between two attempts at an unreachable peer.
 const BACKOFF: &str = "20ms 50ms 100ms 200ms ...500ms";
 const PAYLOAD_ENTRIES_MAX: u64 = 1024;
-const PURGE_BATCH: u64 = 1024;
+const PURGE_BATCH_MAX: u64 = 1024;
 /// Lag alone never makes openraft send a snapshot: only a purged log does.
 const REPLICATION_LAG_MAX: u64 = 1 << 40;
 const SNAPSHOT_TIMEOUT_MS: u64 = 60_000;
@@ -61,7 +61,7 @@ pub fn raft_config(timings: RaftTimings) -> Arc<Config> {
         replication_lag_threshold: REPLICATION_LAG_MAX,
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: timings.log_keep_entries,
-        purge_batch_size: PURGE_BATCH,
+        purge_batch_size: timings.log_keep_entries.clamp(1, PURGE_BATCH_MAX),
         enable_elect: false,
         enable_pre_vote: Some(true),
         enable_leader_restore: Some(false),

@@ -61,7 +61,6 @@ impl Default for LogOptions {
 /// The smallest segment: the state of a thousand groups fits.
 pub(super) const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 pub(super) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-const CACHE_BYTES_PER_GROUP_MIN: usize = 256 << 10;
 
 /// The group that keeps the oldest segment from being freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +97,7 @@ impl Shared {
 
     /// The cache of each group.
     pub fn cache_bytes_per_group(&self, groups: usize) -> usize {
-        (self.options.cache_bytes / groups.max(1)).max(CACHE_BYTES_PER_GROUP_MIN)
+        self.options.cache_bytes / groups.max(1)
     }
 }
 

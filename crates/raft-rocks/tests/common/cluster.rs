@@ -1,0 +1,177 @@
+//! Nodes over loopback, each with a log of its own and a state machine in memory.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use raft_rocks::*;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tonic::transport::{Endpoint, Server, server::TcpIncoming};
+
+use super::MemoryMachine;
+
+pub const GROUP: u64 = 5;
+pub const WAIT: Duration = Duration::from_secs(20);
+
+pub fn timings() -> RaftTimings {
+    RaftTimings {
+        heartbeat: Duration::from_millis(50),
+        election_min: Duration::from_millis(300),
+        election_max: Duration::from_millis(600),
+        log_keep_entries: 10,
+    }
+}
+
+pub fn dial() -> Dial {
+    Arc::new(|addr: &str| Ok(Endpoint::from_shared(format!("http://{addr}"))?.connect_lazy()))
+}
+
+/// A node that may be down.
+pub struct Node {
+    pub id: u64,
+    pub addr: String,
+    dir: TempDir,
+    options: LogOptions,
+    running: Option<Running>,
+    next: Option<TcpListener>,
+}
+
+struct Running {
+    raft: Raft<MemoryMachine>,
+    machine: MemoryMachine,
+    serving: JoinHandle<()>,
+    store: LogStore,
+}
+
+impl Node {
+    pub async fn new(id: u64, options: LogOptions) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let addr = listener.local_addr().expect("address").to_string();
+        let dir = tempfile::tempdir().expect("temporary directory");
+        Self { id, addr, dir, options, running: None, next: Some(listener) }
+    }
+
+    pub async fn start(&mut self) {
+        let listener = match self.next.take() {
+            Some(listener) => listener,
+            None => TcpListener::bind(&self.addr).await.expect("the address is ours"),
+        };
+        let store = LogStore::open(self.dir.path(), self.options.clone(), ThreadExecutor).expect("log");
+        let machine = MemoryMachine::default();
+        let mut log = store.group(GROUP);
+        let ran_before = has_history(&mut log).await.expect("log state");
+        let quiet = if ran_before { timings().election_max } else { Duration::ZERO };
+        let network = Peers::new(dial()).network(GROUP);
+        let raft = Raft::new(self.id, raft_config(timings()), network, log, machine.clone()).await;
+        let raft = raft.expect("started");
+        let registry = Registry::spooling_in(self.dir.path());
+        let refuse = ran_before.then(|| Instant::now() + quiet);
+        registry.insert(GROUP, self.id, raft_handle(raft.clone()), refuse);
+        tokio::spawn(elect_after(raft.clone(), quiet));
+        let server = Server::builder().add_service(PeerService::server(registry));
+        let serving = server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        let serving = tokio::spawn(async move { serving.await.expect("served") });
+        self.running = Some(Running { raft, machine, serving, store });
+    }
+
+    /// No goodbye to anybody; what the log acknowledged stays.
+    pub async fn kill(&mut self) {
+        let Running { raft, serving, store, .. } = self.running.take().expect("runs");
+        serving.abort();
+        let _ = serving.await;
+        raft.shutdown().await.expect("stopped");
+        drop(raft);
+        drop(store);
+    }
+
+    pub fn raft(&self) -> &Raft<MemoryMachine> {
+        &self.running.as_ref().expect("runs").raft
+    }
+
+    pub fn machine(&self) -> &MemoryMachine {
+        &self.running.as_ref().expect("runs").machine
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+}
+
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+}
+
+impl Cluster {
+    pub async fn start(count: u64) -> Self {
+        Self::start_with(count, LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() }).await
+    }
+
+    pub async fn start_with(count: u64, options: LogOptions) -> Self {
+        let mut nodes = Vec::new();
+        for id in 1..=count {
+            let mut node = Node::new(id, options.clone()).await;
+            node.start().await;
+            nodes.push(node);
+        }
+        let member = |node: &Node| (node.id, Member { store: node.id, addr: node.addr.clone() });
+        let members: BTreeMap<u64, Member> = nodes.iter().map(member).collect();
+        nodes[0].raft().initialize(members).await.expect("initialized");
+        Self { nodes }
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.is_running())
+    }
+
+    pub fn node(&mut self, id: u64) -> &mut Node {
+        &mut self.nodes[id as usize - 1]
+    }
+
+    /// Waits until a running node leads.
+    pub async fn leader(&self) -> u64 {
+        self.leader_other_than(0).await
+    }
+
+    pub async fn leader_other_than(&self, old: u64) -> u64 {
+        until("a leader", || {
+            let leading =
+                |node: &&Node| node.id != old && metrics(node.raft()).current_leader == Some(node.id);
+            self.running().find(leading).map(|node| node.id)
+        })
+        .await
+    }
+
+    /// Writes to whoever leads, again and again until it is accepted.
+    pub async fn write(&self, value: &str) {
+        let deadline = Instant::now() + WAIT;
+        loop {
+            let leader = self.leader().await;
+            let raft = self.nodes[leader as usize - 1].raft();
+            let payload = Payload(Bytes::copy_from_slice(value.as_bytes()));
+            match raft.client_write(payload).await {
+                Ok(_) => return,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until every running node applied the same `count` values.
+    pub async fn converge(&self, count: usize) {
+        until("convergence", || self.running().all(|node| node.machine().len() == count).then_some(())).await;
+        let first = self.running().next().expect("a node").machine().values();
+        assert!(self.running().all(|node| node.machine().values() == first));
+    }
+}
+
+/// Waits for a condition.
+pub async fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + WAIT;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what} in time");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
