@@ -71,6 +71,11 @@ pub trait Submit {
 
     /// Groups this proxy is announced as the master of, ascending by first slot.
     fn fronted_groups(&self) -> Vec<GroupId>;
+
+    /// So much waits that clients should not be read for now.
+    fn is_congested(&self) -> bool {
+        false
+    }
 }
 
 /// Why a command has no reply from a storage node. Displayed, it is the error text for the client.

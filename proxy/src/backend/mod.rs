@@ -20,7 +20,13 @@ mod session;
 mod tests;
 mod topologies;
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use daemon::env::Env;
@@ -68,6 +74,7 @@ impl Backend {
         let core = Rc::new(Core {
             env,
             start: Instant::now(),
+            recently_ms: Cell::new(0),
             session: RefCell::new(Session::new(limits, seed)),
             nodes: RefCell::new(HashMap::new()),
             spare: RefCell::new(Effects::default()),
@@ -115,7 +122,10 @@ impl Backend {
 impl Submit for Backend {
     fn submit(&self, command: Outgoing<'_>, sink: Sink) {
         let mut session = self.core.session.borrow_mut();
-        session.submit(self.core.now_ms(), &command, sink);
+        if session.waiting_bytes() == 0 {
+            self.core.now_ms();
+        }
+        session.submit(self.core.recently_ms.get(), &command, sink);
         if session.has_effects() {
             drop(session);
             self.core.act(false);
@@ -138,6 +148,10 @@ impl Submit for Backend {
         let fronts = routes.state.proxies.get(&self.me).map_or(&[][..], |p| &p.fronts);
         routes.groups().iter().map(|g| g.id).filter(|id| fronts.contains(id)).collect()
     }
+
+    fn is_congested(&self) -> bool {
+        Backend::is_congested(self)
+    }
 }
 
 /// What the tasks of a worker share.
@@ -145,6 +159,9 @@ struct Core {
     env: Env,
     /// Time zero of the session.
     start: Instant,
+    /// The time when the clock was last read. While commands wait, that is never long ago (there is a
+    /// timer), so that not every one of them must read it.
+    recently_ms: Cell<u64>,
     session: RefCell<Session<Sink>>,
     nodes: RefCell<HashMap<StoreId, Rc<Node>>>,
     /// Memory for effects.
@@ -161,7 +178,9 @@ impl Core {
     }
 
     fn now_ms(&self) -> u64 {
-        self.start.elapsed().as_millis() as u64
+        let now_ms = self.start.elapsed().as_millis() as u64;
+        self.recently_ms.set(now_ms);
+        now_ms
     }
 
     fn address(&self, store: StoreId) -> Option<Arc<str>> {

@@ -1,7 +1,6 @@
 //! The back half with its I/O, against a storage node and a meta node that are made up.
 
 use std::{
-    cell::Cell,
     pin::Pin,
     sync::{
         Mutex,

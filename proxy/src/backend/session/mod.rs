@@ -16,8 +16,10 @@
 
 mod backoff;
 mod batch;
+mod deadlines;
 mod queue;
 mod refusals;
+mod routing;
 #[cfg(test)]
 mod tests;
 
@@ -26,15 +28,16 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use commands::wire;
 use proto::v1::{Batch, BatchReply, LeaderHint, Refusal};
-use topology::{GroupId, SlotSet, StoreId, Version};
+use topology::{GroupId, StoreId, Version};
 
 use self::{
     backoff::Rng,
-    batch::{Closed, Entry, Filling, Flight, Payload, Unanswered},
+    batch::{Closed, Entry, Flight, Payload},
     queue::{Collect, Moving, Queue},
+    routing::{Barrier, Place},
 };
 use super::routes::Routes;
-use crate::backend_api::{Outgoing, RouteError, Target};
+use crate::backend_api::{Outgoing, RouteError};
 
 /// How often deadlines are looked at.
 const SWEEP_MS: u64 = 50;
@@ -97,20 +100,6 @@ impl<S> Default for Effects<S> {
     fn default() -> Self {
         Self { replies: Vec::new(), wake: Vec::new(), rearm: false }
     }
-}
-
-/// Slots that went from one group to another while commands for them were under way at the old
-/// one: newer commands queue behind those.
-#[derive(Debug)]
-struct Barrier {
-    /// Index of the old group's queue.
-    queue: usize,
-    slots: SlotSet,
-}
-
-enum Place {
-    Queue(usize),
-    Nobody(&'static str),
 }
 
 /// The commands of one worker.
@@ -194,25 +183,6 @@ impl<S: Origin> Session<S> {
         }
     }
 
-    fn place(&self, target: Target) -> Place {
-        let queue = match target {
-            Target::Slot(slot) => {
-                let barrier = self.barriers.iter().find(|b| b.slots.contains(slot)).map(|b| b.queue);
-                barrier.or_else(|| self.routes.index_of(slot).map(|index| self.by_route[index]))
-            }
-            Target::Group(group) => {
-                let known = self.routes.groups().iter().position(|g| g.id == group);
-                known.map(|index| self.by_route[index])
-            }
-        };
-        match (queue, target) {
-            (Some(at), _) => Place::Queue(at),
-            (None, _) if !self.routes.is_known() => Place::Queue(NOWHERE),
-            (None, Target::Slot(_)) => Place::Nobody("Hash slot not served"),
-            (None, Target::Group(_)) => Place::Nobody("The group is not part of the cluster any more"),
-        }
-    }
-
     /// The stream to `store` can take a message: everything that may be sent there now.
     pub fn collect(&mut self, now_ms: u64, store: StoreId) -> Vec<Batch> {
         let mut out = Vec::new();
@@ -252,14 +222,14 @@ impl<S: Origin> Session<S> {
         // The answer of an attempt that was given up: the repetition brings its own.
         let Some(position) = position else { return };
         match Refusal::try_from(reply.refusal) {
-            Ok(Refusal::None) => self.answered(at, position, reply.replies),
+            Ok(Refusal::None) => self.answered(now_ms, at, position, reply.replies),
             Ok(refusal) => self.refused(now_ms, at, position, refusal, reply),
             Err(_) => self.refused(now_ms, at, position, Refusal::UnknownOutcome, reply),
         }
         self.settle(now_ms, at);
     }
 
-    fn answered(&mut self, at: usize, position: usize, replies: Bytes) {
+    fn answered(&mut self, now_ms: u64, at: usize, position: usize, replies: Bytes) {
         let queue = &mut self.queues[at];
         let batch = &queue.unanswered[position];
         if batch.seq == 0 && queue.follows_refused_write(position) {
@@ -269,10 +239,10 @@ impl<S: Origin> Session<S> {
         if batch.withdraw && replies.is_empty() && batch.has_sink() {
             queue.unanswered[position].flight = Flight::Withdrawn;
             queue.count_in_flight();
-            queue.reached();
+            queue.reached(now_ms);
             return;
         }
-        queue.reached();
+        queue.reached(now_ms);
         queue.reroutes = 0;
         if let Some(batch) = queue.take(position) {
             self.waiting_bytes -= batch.commands.weight();
@@ -319,60 +289,6 @@ impl<S: Origin> Session<S> {
         }
     }
 
-    /// A newer topology is in force.
-    pub fn routes_changed(&mut self, now_ms: u64, routes: Arc<Routes>) {
-        if routes.version <= self.routes.version {
-            return;
-        }
-        let old = std::mem::replace(&mut self.routes, routes);
-        self.index_groups();
-        self.raise_barriers(&old);
-        for at in 0..self.queues.len() {
-            self.settle(now_ms, at);
-        }
-        self.drop_vanished(now_ms);
-    }
-
-    fn index_groups(&mut self) {
-        let routes = self.routes.clone();
-        self.by_route.clear();
-        for group in routes.groups() {
-            let next = self.queues.len();
-            let at = *self.by_group.entry(group.id).or_insert(next);
-            if at == next {
-                self.queues.push(Queue::new(group.id, self.rng.next_u64()));
-            }
-            self.queues[at].set_replicas(&group.replicas);
-            self.by_route.push(at);
-        }
-    }
-
-    /// Commands for slots that moved wait until those under way at the old group are answered.
-    fn raise_barriers(&mut self, old: &Routes) {
-        let lost = old.lost_to(&self.routes);
-        let version = self.routes.version;
-        for (at, queue) in self.queues.iter_mut().enumerate().filter(|(_, q)| !q.is_idle()) {
-            let slots = SlotSet::from_slots(lost.iter().filter(|(g, _)| *g == queue.group).map(|&(_, s)| s));
-            if slots.is_empty() {
-                continue;
-            }
-            queue.moving.get_or_insert(Moving { version, retry_at_ms: 0 });
-            self.barriers.push(Barrier { queue: at, slots });
-        }
-    }
-
-    /// Groups that are gone answer nothing any more.
-    fn drop_vanished(&mut self, now_ms: u64) {
-        for at in NOWHERE + 1..self.queues.len() {
-            if self.by_route.contains(&at) || self.queues[at].is_idle() {
-                continue;
-            }
-            self.queues[at].lose_all();
-            self.queues[at].target = None;
-            self.reroute(now_ms, at);
-        }
-    }
-
     /// Time passes: deadlines, ends of pauses. To be called when `next_timer_ms` says so.
     pub fn tick(&mut self, now_ms: u64) {
         for at in 0..self.queues.len() {
@@ -388,36 +304,6 @@ impl<S: Origin> Session<S> {
         let sweep = now_ms + SWEEP_MS;
         let busy = self.queues.iter().filter(|q| !q.is_idle());
         busy.map(|q| q.next_timer_ms().filter(|&t| t > now_ms).map_or(sweep, |t| t.min(sweep))).min()
-    }
-
-    fn expire(&mut self, now_ms: u64, at: usize) {
-        let queue = &mut self.queues[at];
-        let replies = &mut self.effects.replies;
-        for batch in queue.unanswered.iter_mut().filter(|b| b.commands.deadline_min_ms <= now_ms) {
-            // A withdrawn batch was certainly not executed.
-            let unknown = batch.flight != Flight::Withdrawn;
-            expire_entries(&mut batch.commands.entries, now_ms, unknown, replies);
-            batch.commands.deadline_min_ms = earliest_deadline(&batch.commands.entries);
-        }
-        let mut freed = 0;
-        let live_sink = |b: &Unanswered<S>| b.in_flight() || b.has_sink();
-        queue.unanswered.retain(|b| {
-            let keep = live_sink(b) || (b.seq > 0 && b.flight != Flight::Withdrawn);
-            freed += if keep { 0 } else { b.commands.weight() };
-            keep
-        });
-        for batch in queue.unanswered.iter_mut().filter(|b| !b.has_sink()) {
-            batch.withdraw = true;
-        }
-        for window in &mut queue.windows {
-            for lane in [&mut window.reads, &mut window.writes] {
-                if lane.deadline_min_ms <= now_ms {
-                    freed += expire_lane(lane, now_ms, replies);
-                }
-            }
-        }
-        queue.windows.retain(|w| !w.is_empty());
-        self.waiting_bytes -= freed;
     }
 
     /// Whatever an event made possible for a queue.
@@ -444,56 +330,4 @@ impl<S: Origin> Session<S> {
         self.waiting_bytes -= self.queues[at].renew_session(session, &mut failed);
         self.effects.replies.extend(failed.into_iter().map(|(sink, error)| (sink, Err(error))));
     }
-
-    /// Sends every command of a queue on its way again, in order, by the topology in force.
-    fn reroute(&mut self, now_ms: u64, at: usize) {
-        self.barriers.retain(|b| b.queue != at);
-        let batches: Vec<_> = self.queues[at].take_all().collect();
-        for batch in batches {
-            self.waiting_bytes -= batch.commands.weight();
-            let unknown = batch.unknown;
-            batch.commands.each(|mut entry, bytes| {
-                if unknown && entry.write && batch.flight != Flight::Withdrawn {
-                    let answer = entry.sink.take().map(|sink| (sink, Err(RouteError::Unknown)));
-                    self.effects.replies.extend(answer);
-                } else if entry.sink.is_some() {
-                    self.dispatch(now_ms, entry, &Payload::Encoded(bytes));
-                }
-            });
-        }
-    }
-}
-
-/// Answers the entries whose time is up.
-fn expire_entries<S>(
-    entries: &mut [Entry<S>],
-    now_ms: u64,
-    unknown: bool,
-    replies: &mut Vec<(S, Result<Bytes, RouteError>)>,
-) {
-    for entry in entries.iter_mut().filter(|e| e.deadline_ms <= now_ms) {
-        let error = if entry.write && unknown { RouteError::Unknown } else { RouteError::Timeout };
-        replies.extend(entry.sink.take().map(|sink| (sink, Err(error))));
-    }
-}
-
-fn earliest_deadline<S>(entries: &[Entry<S>]) -> u64 {
-    entries.iter().filter(|e| e.sink.is_some()).map(|e| e.deadline_ms).min().unwrap_or(u64::MAX)
-}
-
-/// Takes the commands whose time is up out of a lane that was never sent. Returns the weight freed.
-fn expire_lane<S: Origin>(
-    lane: &mut Filling<S>,
-    now_ms: u64,
-    replies: &mut Vec<(S, Result<Bytes, RouteError>)>,
-) -> usize {
-    let mut expired = std::mem::take(lane);
-    let before = expired.weight();
-    expire_entries(&mut expired.entries, now_ms, false, replies);
-    expired.each(|entry, bytes| {
-        if entry.sink.is_some() {
-            lane.push(entry, &Payload::Encoded(bytes));
-        }
-    });
-    before - lane.weight()
 }

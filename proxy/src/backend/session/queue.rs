@@ -23,6 +23,8 @@ use crate::backend_api::RouteError;
 
 /// How long a refused batch waits for the answers of those sent after it before they count as lost.
 const DRAIN_MS: u64 = 500;
+/// A target that answered so recently is not given up because meta names another.
+const DEPOSED_AFTER_MS: u64 = 300;
 
 /// Why and until when the commands of a queue wait to be routed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(super) struct Queue<S> {
     /// Times its commands were routed again without a success between them.
     pub reroutes: u32,
     not_before_ms: u64,
+    /// When the target last answered.
+    answered_at_ms: Option<u64>,
     /// The session is lost on the storage side.
     session_lost: bool,
     /// The writer of the target was woken and has not come yet.
@@ -81,6 +85,7 @@ impl<S: Origin> Queue<S> {
             attempts: 0,
             reroutes: 0,
             not_before_ms: 0,
+            answered_at_ms: None,
             session_lost: false,
             woken: false,
             reads_in_flight: 0,
@@ -260,8 +265,9 @@ impl<S: Origin> Queue<S> {
     }
 
     /// The group answered.
-    pub fn reached(&mut self) {
+    pub fn reached(&mut self, now_ms: u64) {
         self.attempts = 0;
+        self.answered_at_ms = Some(now_ms);
     }
 
     /// The replicas by a new topology.
@@ -325,9 +331,12 @@ impl<S: Origin> Queue<S> {
         self.replicas.get(next).copied()
     }
 
-    /// Meta names the leader. Attempts under way at a deposed one count as lost.
+    /// Meta names the leader. Attempts under way at a deposed one count as lost, unless it answered
+    /// just now: then what meta says is old.
     pub fn follow(&mut self, leader: StoreId, term: u64, now_ms: u64) {
-        if term <= self.leader_term || !self.replicas.contains(&leader) {
+        let answers =
+            self.any_in_flight() && self.answered_at_ms.is_some_and(|at| now_ms < at + DEPOSED_AFTER_MS);
+        if term <= self.leader_term || !self.replicas.contains(&leader) || answers {
             return;
         }
         self.leader_term = term;

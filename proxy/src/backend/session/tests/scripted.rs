@@ -368,6 +368,32 @@ fn deadlines_tell_the_known_from_the_unknown() {
 }
 
 #[test]
+fn what_was_refused_for_certain_times_out_for_certain() {
+    let mut session = session();
+    let batch = sent(&mut session, 0, 0);
+    session.reply(1, refusal(&batch, Refusal::NotLeader));
+    submit(&mut session, 500, 0, tag(1), true);
+    session.tick(1000);
+    assert_eq!(answers(&mut session), [(tag(0), Err(RouteError::Timeout))]);
+    let next: Vec<_> = session.collect(1000, B).iter().map(|b| (b.seq, commands_in(b))).collect();
+    assert_eq!(next, [(1, 0), (2, 1)], "its number is used up, its command is gone");
+}
+
+#[test]
+fn a_leader_that_answers_is_not_given_up_for_old_news() {
+    let mut session = session();
+    let first = sent(&mut session, 0, 0);
+    session.reply(100, ok(&first));
+    effects(&mut session);
+    sent(&mut session, 110, 1);
+    let hint = LeaderHint { group: 7, store_id: B.0, term: 5 };
+    session.leaders(120, &[hint]);
+    assert!(session.collect(120, B).is_empty());
+    session.leaders(1000, &[hint]);
+    assert_eq!(session.collect(1000, B).len(), 1, "it has been silent since");
+}
+
+#[test]
 fn failed_storage_is_told_to_the_client_and_leaves_no_gap() {
     let mut session = session();
     let batch = sent(&mut session, 0, 0);
