@@ -2,7 +2,10 @@
 //! stringmatchlen).
 //!
 //! Iterative, remembering only the last `*`: time is bounded by pattern length times text length,
-//! memory is constant.
+//! memory is constant. As in Redis, a pattern does not match if it takes more than 1000 stars.
+
+/// Stars that a match may pass.
+const STARS_MAX: usize = 1000;
 
 /// Whether the whole `text` matches `pattern`.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
@@ -32,14 +35,18 @@ fn matches_with(
     let (mut p, mut t) = (0, 0);
     // Where to go on after the last star: pattern behind it, and the text it has not swallowed.
     let mut retry: Option<(usize, usize)> = None;
+    let mut stars = 0;
     loop {
         if pattern.get(p) == Some(&b'*') {
-            p += 1;
+            p += pattern[p..].iter().take_while(|&&b| b == b'*').count();
             if p == pattern.len() {
                 return true;
             }
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
+            }
             retry = Some((p, t));
-            continue;
         }
         if t == text.len() && p == pattern.len() {
             return true;
@@ -154,6 +161,8 @@ mod tests {
         let pattern = b"a*".repeat(2000);
         let text = b"a".repeat(20_000);
         assert!(!matches(&[&pattern[..], b"b"].concat(), &text));
+        assert!(!matches(&b"*?".repeat(20_000), &text));
+        assert!(matches(&b"*?".repeat(1000), &text[..1000]));
     }
 
     /// The plain recursive definition, for patterns without classes and escapes.

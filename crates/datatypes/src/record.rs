@@ -9,7 +9,7 @@
 //! `version` names the sub-keys of a large collection: those of an older version are garbage, so
 //! deleting or replacing one is a single write.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::kv::StoreError;
 
@@ -157,7 +157,7 @@ fn encode(head: &Record, payload: &[u8]) -> Bytes {
 
 fn take<const N: usize>(rest: &mut Bytes) -> Result<[u8; N], StoreError> {
     let head = *rest.first_chunk::<N>().ok_or_else(corrupt)?;
-    *rest = rest.slice(N..);
+    rest.advance(N);
     Ok(head)
 }
 

@@ -144,12 +144,7 @@ pub static ROWS: &[Spec] = &[
             read(Id::ObjectRefcount, "object|refcount", exactly(3), &[key(2, RO)], keyspace::refcount)
                 .acl(category::KEYSPACE)
                 .tips(&["nondeterministic_output"])
-                .doc(
-                    Group::Generic,
-                    "2.2.3",
-                    "O(1)",
-                    "Answers the number of references to a value: always 1.",
-                )
+                .doc(Group::Generic, "2.2.3", "O(1)", "Answers the number of references to a value.")
                 .args(&[key_arg("key", 0)]),
         ],
     )

@@ -10,6 +10,9 @@ use crate::{Args, CommandError, Cx};
 /// Longest string that Redis embeds in its object.
 const EMBSTR_BYTES_MAX: usize = 44;
 
+const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
+const SHARED_COUNT: i64 = i32::MAX as i64;
+
 pub fn encoding(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
     with_record(kv, args, cx, |record| Ok(Reply::bulk(encoding_of(record))))
 }
@@ -34,9 +37,13 @@ fn string_encoding(record: &Record) -> &'static str {
     }
 }
 
-/// Values are never shared.
+/// Redis holds small integers once for all keys, and says so with this count.
 pub fn refcount(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
-    with_record(kv, args, cx, |_| Ok(Reply::Int(1)))
+    with_record(kv, args, cx, |record| {
+        let shared = record.kind == Type::String && record.form == StringForm::Natural;
+        let small = parse_i64(&record.payload).is_some_and(|number| SHARED_INTEGERS.contains(&number));
+        Ok(Reply::Int(if shared && small { SHARED_COUNT } else { 1 }))
+    })
 }
 
 /// Access times are not kept: every key counts as just used.
