@@ -16,7 +16,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, WriteBatch, WriteOptions};
+use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, WriteOptions};
+pub use rocksdb::{Error as EngineError, WriteBatch};
 
 pub use builder::DbBuilder;
 pub use pages::Pages;

@@ -11,7 +11,6 @@ use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use raft_rocks::{LogId, StoredMembership};
-use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize};
 use topology::SlotSet;
 
@@ -20,7 +19,7 @@ use super::{
     memory::{Found, Layer},
     sessions::Sessions,
 };
-use crate::engine::{GroupDb, Pages};
+use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
 
 /// Databases per group.
 pub const DATABASES: usize = 16;
@@ -62,7 +61,7 @@ pub enum StateError {
     #[error("stored record: {0}")]
     Record(String),
     #[error(transparent)]
-    Rocks(#[from] rocksdb::Error),
+    Rocks(#[from] EngineError),
 }
 
 /// See the module's description.
@@ -93,7 +92,7 @@ impl GroupState {
         &self.db
     }
 
-    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, rocksdb::Error> {
+    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         if let Found::Here(value, ()) = self.delta.get(key) {
             return Ok(value);
         }
@@ -110,7 +109,7 @@ impl GroupState {
         from: &[u8],
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), rocksdb::Error> {
+    ) -> Result<(), EngineError> {
         if from >= to {
             return Ok(());
         }
@@ -237,7 +236,7 @@ pub struct FlushJob {
 
 impl FlushJob {
     /// Writes the layer in key order, in one batch. Blocks.
-    pub fn run(&self) -> Result<(), rocksdb::Error> {
+    pub fn run(&self) -> Result<(), EngineError> {
         let mut batch = WriteBatch::default();
         for (from, to, ()) in self.layer.cleared() {
             batch.delete_range(from, to);
