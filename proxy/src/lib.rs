@@ -1,6 +1,34 @@
 //! The proxy: speaks RESP to clients, holds no data, routes every command to the group that
 //! serves its slot.
+//!
+//! ```text
+//! listener ─► connection ─► execute ─┬─► local (the proxy itself), cluster (CLUSTER …)
+//!                ▲                   ├─► gather, scan (several groups)
+//!                │                   └─► backend_api ─► backend ─► storage nodes
+//!                └────── replies ────────────┘
+//! server: one process · worker: one thread · shared: what workers share
+//! ```
 
 pub mod backend;
 pub mod backend_api;
 pub mod cluster;
+
+mod ask;
+mod clients;
+mod connection;
+mod execute;
+mod gather;
+mod listener;
+mod local;
+mod metrics;
+mod monitor;
+mod options;
+mod scan;
+mod server;
+mod settings;
+mod shared;
+mod slowlog;
+mod worker;
+
+pub use options::Options;
+pub use server::{Addresses, run};

@@ -4,7 +4,10 @@
 
 use std::{future::Future, io, pin::Pin, sync::Arc, time::SystemTime};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpSocket,
+};
 
 /// Bytes both ways.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -38,6 +41,11 @@ pub trait Net: Send + Sync + 'static {
     fn dial<'a>(&'a self, addr: &'a str) -> BoxFuture<'a, io::Result<BoxIo>>;
     /// `addr` is host:port; port 0 picks a free one.
     fn bind<'a>(&'a self, addr: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
+    /// Like `bind`, for an address that several threads of the process listen on: the system
+    /// spreads the connections over them.
+    fn bind_shared<'a>(&'a self, addr: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        self.bind(addr)
+    }
 }
 
 /// What a process takes from outside.
@@ -106,6 +114,19 @@ impl Net for Tcp {
         Box::pin(async move {
             let listener = tokio::net::TcpListener::bind(addr).await?;
             Ok(Box::new(TcpListener(listener)) as Box<dyn Listener>)
+        })
+    }
+
+    fn bind_shared<'a>(&'a self, addr: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        const BACKLOG: u32 = 1024;
+        Box::pin(async move {
+            let resolved = tokio::net::lookup_host(addr).await?.next();
+            let addr = resolved.ok_or_else(|| io::Error::other(format!("no address for {addr}")))?;
+            let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            socket.set_reuseport(true)?;
+            socket.bind(addr)?;
+            Ok(Box::new(TcpListener(socket.listen(BACKLOG)?)) as Box<dyn Listener>)
         })
     }
 }

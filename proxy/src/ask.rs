@@ -1,0 +1,83 @@
+//! Commands that the proxy itself sends to storage nodes, awaited.
+
+use std::{cell::RefCell, rc::Rc};
+
+use bytes::Bytes;
+use commands::{Id, by_id, wire::FLAG_RESP3};
+use resp::Protocol;
+use tokio::sync::oneshot;
+
+use crate::{
+    backend_api::{Outgoing, ReplyTarget, RouteError, Sink, Submit, Target},
+    gather::{Gather, Positions},
+};
+
+/// Hands one reply to whoever awaits it.
+struct Once(RefCell<Option<oneshot::Sender<Result<Bytes, RouteError>>>>);
+
+impl ReplyTarget for Once {
+    fn reply(&self, _token: u64, result: Result<Bytes, RouteError>) -> bool {
+        if let Some(sender) = self.0.borrow_mut().take() {
+            // Nobody waits any more: the client left.
+            let _ = sender.send(result);
+        }
+        false
+    }
+
+    fn flush(self: Rc<Self>) {}
+}
+
+/// For whom a question is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    pub origin: u64,
+    pub protocol: Protocol,
+    pub db: u8,
+}
+
+/// Sends one command and awaits its reply.
+pub async fn ask(
+    backend: &dyn Submit,
+    asker: Asker,
+    target: Target,
+    id: Id,
+    args: &[&[u8]],
+) -> Result<Bytes, RouteError> {
+    let (to, reply) = once();
+    send(backend, asker, target, id, args, Sink { to, token: 0, origin: asker.origin });
+    received(reply).await
+}
+
+/// Sends one command to all of `groups` and awaits the merged reply.
+pub async fn ask_all(
+    backend: &dyn Submit,
+    asker: Asker,
+    groups: &[topology::GroupId],
+    id: Id,
+    merge: commands::Merge,
+) -> Result<Bytes, RouteError> {
+    let (to, reply) = once();
+    let parts = groups.iter().map(|_| Positions::new());
+    let gather = Gather::new(to, 0, merge, asker.protocol, parts, 0);
+    for (at, &group) in groups.iter().enumerate() {
+        let sink = Sink { to: gather.clone(), token: at as u64, origin: asker.origin };
+        send(backend, asker, Target::Group(group), id, &[], sink);
+    }
+    received(reply).await
+}
+
+fn once() -> (Rc<Once>, oneshot::Receiver<Result<Bytes, RouteError>>) {
+    let (sender, receiver) = oneshot::channel();
+    (Rc::new(Once(RefCell::new(Some(sender)))), receiver)
+}
+
+async fn received(reply: oneshot::Receiver<Result<Bytes, RouteError>>) -> Result<Bytes, RouteError> {
+    // The sender is dropped unused only when the worker stops.
+    reply.await.unwrap_or(Err(RouteError::ClusterDown("The proxy is stopping")))
+}
+
+fn send(backend: &dyn Submit, asker: Asker, target: Target, id: Id, args: &[&[u8]], sink: Sink) {
+    let flags = if asker.protocol == Protocol::Resp3 { FLAG_RESP3 } else { 0 };
+    let write = by_id(id as u16).is_some_and(|spec| spec.is_write());
+    backend.submit(Outgoing { target, id: id as u16, flags, db: asker.db, args, write }, sink);
+}

@@ -1,0 +1,238 @@
+//! Every client of the process, as the others may see it: CLIENT LIST, CLIENT KILL, INFO, limits.
+//!
+//! A [`ClientInfo`] is written by the connection's own task (relaxed: figures may be a moment old)
+//! and read by any worker.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::Waker,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+/// Which of the two listeners a client came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// One node of a Redis Cluster: one database, this proxy's share of the keyspace.
+    Cluster,
+    /// One big Redis.
+    Plain,
+}
+
+/// What a client says about itself.
+#[derive(Debug, Default, Clone)]
+pub struct Names {
+    pub name: Bytes,
+    pub lib_name: Bytes,
+    pub lib_ver: Bytes,
+}
+
+/// One client.
+pub struct ClientInfo {
+    pub id: u64,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub side: Side,
+    /// Milliseconds since the process started.
+    pub created_ms: u64,
+    /// Of the last read that brought something.
+    pub active_ms: AtomicU64,
+    pub db: AtomicUsize,
+    pub resp3: AtomicBool,
+    pub monitor: AtomicBool,
+    pub no_evict: AtomicBool,
+    pub no_touch: AtomicBool,
+    pub readonly: AtomicBool,
+    /// Bytes received of a request that is not complete.
+    pub query_bytes: AtomicUsize,
+    /// Bytes of replies that the client has not read.
+    pub output_bytes: AtomicUsize,
+    /// Commands under way.
+    pub pending: AtomicUsize,
+    pub names: Mutex<Names>,
+    /// Full name of the last command.
+    pub last_command: Mutex<&'static str>,
+    killed: AtomicBool,
+    dismissed: AtomicBool,
+    /// Of the connection's task.
+    waker: Mutex<Waker>,
+}
+
+impl ClientInfo {
+    pub fn new(id: u64, peer: SocketAddr, local: SocketAddr, side: Side, now_ms: u64) -> Self {
+        Self {
+            id,
+            peer,
+            local,
+            side,
+            created_ms: now_ms,
+            active_ms: AtomicU64::new(now_ms),
+            db: AtomicUsize::new(0),
+            resp3: AtomicBool::new(false),
+            monitor: AtomicBool::new(false),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            readonly: AtomicBool::new(false),
+            query_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
+            names: Mutex::new(Names::default()),
+            last_command: Mutex::new("NULL"),
+            killed: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
+            waker: Mutex::new(Waker::noop().clone()),
+        }
+    }
+
+    /// Closes the connection, from whichever thread.
+    pub fn kill(&self) {
+        self.killed.store(true, Relaxed);
+        self.wake();
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Relaxed)
+    }
+
+    /// Closes the connection when the replies under way are written.
+    pub fn dismiss(&self) {
+        self.dismissed.store(true, Relaxed);
+        self.wake();
+    }
+
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Relaxed)
+    }
+
+    /// How long nothing was heard of it; 0 while commands are under way or it only listens.
+    pub fn idle_ms(&self, now_ms: u64) -> u64 {
+        if self.monitor.load(Relaxed) || self.pending.load(Relaxed) > 0 {
+            return 0;
+        }
+        now_ms.saturating_sub(self.active_ms.load(Relaxed))
+    }
+
+    /// Makes the connection's task look around.
+    pub fn wake(&self) {
+        self.waker.lock().wake_by_ref();
+    }
+
+    pub fn set_waker(&self, waker: &Waker) {
+        self.waker.lock().clone_from(waker);
+    }
+
+    /// A line of CLIENT LIST, without the line end.
+    pub fn describe(&self, now_ms: u64) -> String {
+        let names = self.names.lock().clone();
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
+        let output = self.output_bytes.load(Relaxed);
+        let query = self.query_bytes.load(Relaxed);
+        let mut line = String::with_capacity(400);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            line,
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 \
+             qbuf={query} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={output} rbp={output} obl={output} oll=0 \
+             omem={output} tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+            self.id,
+            self.peer,
+            self.local,
+            text(&names.name),
+            seconds(self.created_ms),
+            seconds(self.active_ms.load(Relaxed)),
+            self.flags(),
+            self.db.load(Relaxed),
+            output + query + size_of::<Self>(),
+            if output > 0 { "rw" } else { "r" },
+            *self.last_command.lock(),
+            if self.resp3.load(Relaxed) { 3 } else { 2 },
+            text(&names.lib_name),
+            text(&names.lib_ver),
+        );
+        line
+    }
+
+    fn flags(&self) -> String {
+        let known =
+            [(&self.monitor, 'O'), (&self.readonly, 'r'), (&self.no_evict, 'e'), (&self.no_touch, 'T')];
+        let flags: String = known.iter().filter(|(flag, _)| flag.load(Relaxed)).map(|(_, c)| c).collect();
+        if flags.is_empty() { "N".to_owned() } else { flags }
+    }
+}
+
+/// The clients that are connected.
+#[derive(Default)]
+pub struct Clients {
+    next_id: AtomicU64,
+    count: AtomicUsize,
+    by_id: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+}
+
+impl Clients {
+    /// Admits a client unless there are `max` already.
+    pub fn admit(&self, max: usize) -> Option<u64> {
+        let admitted = self.count.try_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1));
+        admitted.is_ok().then(|| self.next_id.fetch_add(1, Relaxed) + 1)
+    }
+
+    pub fn insert(&self, client: Arc<ClientInfo>) {
+        self.by_id.lock().insert(client.id, client);
+    }
+
+    /// To be called once per admitted client.
+    pub fn remove(&self, id: u64) {
+        self.by_id.lock().remove(&id);
+        self.count.fetch_sub(1, Relaxed);
+    }
+
+    pub fn len(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.by_id.lock().get(&id).cloned()
+    }
+
+    /// All, by id.
+    pub fn all(&self) -> Vec<Arc<ClientInfo>> {
+        self.by_id.lock().values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_limit_are_admitted() {
+        let clients = Clients::default();
+        assert_eq!((clients.admit(2), clients.admit(2), clients.admit(2)), (Some(1), Some(2), None));
+        clients.remove(1);
+        assert_eq!(clients.admit(2), Some(3));
+    }
+
+    #[test]
+    fn a_line_has_the_fields_that_clients_parse() {
+        let addr = "127.0.0.1:5000".parse().unwrap();
+        let info = ClientInfo::new(7, addr, addr, Side::Plain, 1_000);
+        info.names.lock().name = Bytes::from_static(b"me");
+        let line = info.describe(4_500);
+        for field in
+            ["id=7 ", "addr=127.0.0.1:5000 ", " name=me ", " age=3 ", " flags=N ", " resp=2 ", " cmd=NULL "]
+        {
+            assert!(line.contains(field), "{field} in {line}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The task of a connection: reads, decodes, hands commands over, writes, and decides when to stop.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use daemon::env::BoxIo;
+use resp::{Decoded, Decoder, Reply};
+use smallvec::SmallVec;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+use super::{Connection, Session};
+use crate::{
+    clients::ClientInfo,
+    execute::{ARGS_INLINE, Front, Verdict},
+    settings::Number,
+    shared::Counters,
+    worker::Worker,
+};
+
+/// Incomplete requests beyond this size keep no spare memory when they are done.
+const INPUT_BYTES_KEPT: usize = 16 * 1024;
+/// Likewise for argument positions.
+const DECODER_BYTES_KEPT: usize = 2 * 1024;
+
+/// Serves a client until it leaves or is closed.
+pub async fn serve(worker: Rc<Worker>, info: Arc<ClientInfo>, io: BoxIo) {
+    let authenticated = !worker.shared.settings.has_password();
+    let session = Session::new(info.side, authenticated);
+    let mut driver = Driver {
+        front: Front::new(Connection::new(worker, info, io), session),
+        decoder: Decoder::new(0, authenticated),
+        input: Vec::new(),
+        stalled: false,
+        pause: None,
+        eof: false,
+    };
+    poll_fn(|cx| driver.poll(cx)).await;
+    driver.close();
+}
+
+struct Driver {
+    front: Front,
+    decoder: Decoder,
+    /// Bytes received and not consumed; starts with the first byte of a request.
+    input: Vec<u8>,
+    /// `input` may hold complete requests: something made us stop before them.
+    stalled: bool,
+    /// Until CLIENT PAUSE ends.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// The client sends no more.
+    eof: bool,
+}
+
+/// Nothing more is to be done: close.
+struct Closed;
+
+impl Driver {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.keep_waker(cx);
+        match self.run(cx) {
+            Ok(()) => Poll::Pending,
+            Err(Closed) => Poll::Ready(()),
+        }
+    }
+
+    /// Works until there is nothing to do but wait.
+    fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
+        loop {
+            self.take_feed();
+            self.write(cx)?;
+            if self.is_waiting(cx) {
+                self.front.conn.output.borrow_mut().watch(true);
+                self.publish_figures();
+                return Ok(());
+            }
+            self.front.conn.output.borrow_mut().watch(false);
+            if self.stalled {
+                self.process_input();
+            } else if !self.read(cx)? {
+                self.rest();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes what is ready; finds out whether the connection has to end.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
+        let conn = &self.front.conn;
+        if conn.info.is_killed() {
+            return Err(Closed);
+        }
+        self.front.session.closing |= conn.info.is_dismissed();
+        let mut output = conn.output.borrow_mut();
+        let mut io = conn.io.borrow_mut();
+        let io = io.as_mut().ok_or(Closed)?;
+        match output.poll_write(io, cx) {
+            Poll::Ready(Ok(0)) | Poll::Pending => {}
+            Poll::Ready(Ok(count)) => Counters::add(&conn.worker.counters().output_bytes, count),
+            Poll::Ready(Err(_)) => return Err(Closed),
+        }
+        let ended = (self.front.session.closing || self.eof && !self.stalled) && output.is_done();
+        let limit = conn.worker.shared.settings.limit(Number::OutputBytesMax);
+        if output.bytes() > limit {
+            tracing::warn!(client = %conn.info.peer, limit, "client does not read its replies: closed");
+            return Err(Closed);
+        }
+        if ended { Err(Closed) } else { Ok(()) }
+    }
+
+    /// No further command may be taken now; whoever changes that wakes this task.
+    fn is_waiting(&mut self, cx: &mut Context<'_>) -> bool {
+        let conn = &self.front.conn;
+        if self.front.session.closing || self.eof && !self.stalled || conn.barrier.get() || self.is_full() {
+            return true;
+        }
+        if let Some(pause) = &mut self.pause {
+            // Either the pause is over, or someone changed it: look at the command again.
+            let is_over = pause.as_mut().poll(cx).is_ready();
+            let holds = || conn.worker.shared.pause.holds(true, || conn.worker.shared.now_ms()).is_some();
+            if !is_over && holds() {
+                return true;
+            }
+            self.pause = None;
+        }
+        conn.worker.wait_for_relief(cx)
+    }
+
+    fn is_full(&self) -> bool {
+        let conn = &self.front.conn;
+        conn.output.borrow().waiting() >= conn.worker.shared.settings.pipeline_depth
+    }
+
+    /// Reads once and processes what came. False: nothing to read for now.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
+        let worker = self.front.conn.worker.clone();
+        let mut scratch = worker.take_scratch();
+        let result = match self.poll_read(&mut scratch, cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(_)) => Err(Closed),
+            Poll::Ready(Ok(0)) => {
+                self.eof = true;
+                Ok(true)
+            }
+            Poll::Ready(Ok(count)) => {
+                Counters::add(&worker.counters().input_bytes, count as u64);
+                self.take(&scratch[..count])
+            }
+        };
+        worker.put_scratch(scratch);
+        result
+    }
+
+    fn poll_read(&self, scratch: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut io = self.front.conn.io.borrow_mut();
+        let Some(io) = io.as_mut() else { return Poll::Ready(Ok(0)) };
+        let mut buf = ReadBuf::new(scratch);
+        Pin::new(io).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+    }
+
+    fn take(&mut self, received: &[u8]) -> Result<bool, Closed> {
+        if self.input.is_empty() {
+            let consumed = self.process(received);
+            self.input.extend_from_slice(&received[consumed..]);
+        } else {
+            self.input.extend_from_slice(received);
+            self.process_input();
+        }
+        let limit = self.front.conn.worker.shared.settings.limit(Number::QueryBytesMax);
+        if self.input.len() > limit {
+            tracing::warn!(client = %self.front.conn.info.peer, limit, "query buffer limit exceeded: closed");
+            return Err(Closed);
+        }
+        Ok(true)
+    }
+
+    /// Processes what was kept.
+    fn process_input(&mut self) {
+        let mut input = std::mem::take(&mut self.input);
+        let consumed = self.process(&input);
+        if consumed == input.len() && input.capacity() > INPUT_BYTES_KEPT {
+            return;
+        }
+        input.drain(..consumed);
+        self.input = input;
+    }
+
+    /// Executes the requests in `buf`; answers how many bytes they took.
+    fn process(&mut self, buf: &[u8]) -> usize {
+        let shared = &self.front.conn.worker.shared.clone();
+        let started_us = shared.now_us();
+        self.decoder.set_bulk_bytes_max(shared.settings.limit(Number::BulkBytesMax));
+        self.front.conn.info.active_ms.store(started_us / 1000, Relaxed);
+        let mut at = 0;
+        let mut count = 0;
+        self.stalled = true;
+        while !self.front.session.closing && !self.front.conn.barrier.get() && !self.is_full() {
+            self.decoder.set_authenticated(self.front.session.authenticated);
+            match self.decoder.decode(&buf[at..]) {
+                Ok(Decoded::Incomplete { .. }) => {
+                    self.stalled = false;
+                    break;
+                }
+                Ok(Decoded::Request { consumed }) => {
+                    if let Verdict::Paused { until_ms } = self.execute(&buf[at..], started_us) {
+                        self.pause_until(until_ms);
+                        break;
+                    }
+                    count += u64::from(!self.decoder.is_empty());
+                    at += consumed;
+                }
+                Err(error) => {
+                    Counters::add(&self.front.conn.worker.counters().protocol_errors, 1);
+                    tracing::debug!(client = %self.front.conn.info.peer, %error, "protocol error");
+                    self.front.refuse(&Reply::error(error.to_string()));
+                    at = buf.len();
+                }
+            }
+        }
+        Counters::add(&self.front.conn.worker.counters().commands, count);
+        self.front.publish_last();
+        at
+    }
+
+    /// Executes the request that the decoder found at the front of `buf`.
+    fn execute(&mut self, buf: &[u8], started_us: u64) -> Verdict {
+        let argv: SmallVec<[&[u8]; ARGS_INLINE]> = self.decoder.args(buf).collect();
+        if argv.is_empty() { Verdict::Done } else { self.front.execute(&argv, started_us) }
+    }
+
+    fn pause_until(&mut self, until_ms: u64) {
+        let left = until_ms.saturating_sub(self.front.conn.worker.shared.now_ms());
+        self.pause = Some(Box::pin(sleep(Duration::from_millis(left))));
+    }
+
+    /// Lines for a monitoring client.
+    fn take_feed(&mut self) {
+        if let Some(feed) = &self.front.session.feed {
+            let lines = feed.take();
+            if !lines.is_empty() {
+                self.front.conn.output.borrow_mut().push_raw(&lines);
+            }
+        }
+    }
+
+    /// Nothing to do: give back what is not needed.
+    fn rest(&mut self) {
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+        if self.decoder.memory() > DECODER_BYTES_KEPT {
+            self.decoder.release();
+        }
+        self.publish_figures();
+    }
+
+    fn publish_figures(&self) {
+        let info = &self.front.conn.info;
+        let output = self.front.conn.output.borrow();
+        info.query_bytes.store(self.input.len(), Relaxed);
+        info.output_bytes.store(output.bytes(), Relaxed);
+        info.pending.store(output.waiting(), Relaxed);
+    }
+
+    fn keep_waker(&self, cx: &Context<'_>) {
+        let conn = &self.front.conn;
+        let mut waker = conn.waker.borrow_mut();
+        if !waker.will_wake(cx.waker()) {
+            waker.clone_from(cx.waker());
+            conn.info.set_waker(cx.waker());
+        }
+    }
+
+    fn close(&mut self) {
+        let conn = &self.front.conn;
+        if let Some(feed) = self.front.session.feed.take() {
+            conn.worker.shared.monitors.leave(&feed);
+        }
+        conn.output.borrow_mut().close();
+        *conn.io.borrow_mut() = None;
+    }
+}

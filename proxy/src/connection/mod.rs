@@ -1,0 +1,167 @@
+//! One client connection: one task, one socket, an ordered queue of replies.
+//!
+//! ```text
+//! read ─► decode ─► execute ─┬─► local reply ────────────┐
+//!   ▲                        └─► backend … reply ─► Output ─► write
+//!   └── the task ([`Driver`])         the backend's flush, or the task
+//! ```
+//!
+//! All commands of one read are submitted before anything is written. A reply that arrives is
+//! written by the backend's `flush` right away; the task is woken only if the socket is full or it
+//! waits for room in the pipeline. A connection at rest owns no buffers: the read buffer belongs to
+//! the worker, and only the bytes of an incomplete request are kept.
+//!
+//! Invariant: `output` and `io` are never borrowed while the backend or another target is called.
+
+mod driver;
+mod output;
+mod session;
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use daemon::env::BoxIo;
+use resp::{Protocol, Reply, encode};
+
+pub use self::{
+    driver::serve,
+    output::{Call, Output},
+    session::{Replies, Session},
+};
+use crate::{
+    backend_api::{ReplyTarget, RouteError, Sink},
+    clients::ClientInfo,
+    shared::Counters,
+    slowlog::Entry,
+    worker::Worker,
+};
+
+/// The part of a connection that replies find their way to.
+pub struct Connection {
+    pub worker: Rc<Worker>,
+    pub info: Arc<ClientInfo>,
+    output: RefCell<Output>,
+    /// `None`: closed.
+    io: RefCell<Option<BoxIo>>,
+    waker: RefCell<Waker>,
+    /// Commands wait until the one under way has its reply: it changes what they would see.
+    barrier: Cell<bool>,
+    me: Weak<Self>,
+}
+
+impl Connection {
+    pub fn new(worker: Rc<Worker>, info: Arc<ClientInfo>, io: BoxIo) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            worker,
+            info,
+            output: RefCell::default(),
+            io: RefCell::new(Some(io)),
+            waker: RefCell::new(Waker::noop().clone()),
+            barrier: Cell::new(false),
+            me: me.clone(),
+        })
+    }
+
+    /// Where a command's reply goes; `None`: the connection is being dropped.
+    pub fn sink(&self, token: u64) -> Option<Sink> {
+        Some(Sink { to: self.me.upgrade()?, token, origin: self.info.id })
+    }
+
+    /// A place in the queue of replies.
+    pub fn open(&self, call: Call, silent: bool) -> u64 {
+        self.output.borrow_mut().open(call, silent)
+    }
+
+    /// A reply that is there already.
+    pub fn push(&self, reply: &Reply, protocol: Protocol) {
+        self.output.borrow_mut().push(reply, protocol);
+    }
+
+    /// Works on a command outside of the connection's task. Later commands wait for it.
+    pub fn run_later(&self, token: u64, protocol: Protocol, work: impl Future<Output = Reply> + 'static) {
+        let Some(me) = self.me.upgrade() else { return };
+        self.barrier.set(true);
+        tokio::task::spawn_local(async move {
+            let mut bytes = Vec::new();
+            encode(&work.await, protocol, &mut bytes);
+            me.barrier.set(false);
+            me.reply(token, Ok(bytes.into()));
+            me.flush();
+        });
+    }
+
+    fn wake(&self) {
+        self.waker.borrow().wake_by_ref();
+    }
+
+    /// Enters a command that took long into the slow log.
+    fn account(&self, call: Call) {
+        let shared = &self.worker.shared;
+        let duration_us = shared.now_us().saturating_sub(call.started_us);
+        if !self.worker.is_slow(duration_us) {
+            return;
+        }
+        let time_s = shared.env.clock.now_ms() / 1000;
+        let entry = Entry {
+            id: 0,
+            time_s,
+            duration_us,
+            command: call.spec.full_name,
+            client: self.info.peer.to_string(),
+            client_name: self.info.names.lock().name.clone(),
+        };
+        self.worker.note_slow(entry);
+    }
+
+    /// Writes what can be written, outside of the connection's task.
+    fn try_write(&self) -> Poll<std::io::Result<u64>> {
+        let mut io = self.io.borrow_mut();
+        let Some(io) = io.as_mut() else { return Poll::Ready(Ok(0)) };
+        let mut output = self.output.borrow_mut();
+        // Not the budget of whichever task delivers replies: this is another connection's I/O.
+        let write = tokio::task::unconstrained(poll_fn(|cx| output.poll_write(io, cx)));
+        pin!(write).poll(&mut Context::from_waker(Waker::noop()))
+    }
+}
+
+impl ReplyTarget for Connection {
+    fn reply(&self, token: u64, result: Result<Bytes, RouteError>) -> bool {
+        let bytes = result.unwrap_or_else(|error| error_reply(&error));
+        let mut output = self.output.borrow_mut();
+        let call = output.complete(token, bytes);
+        let wants_flush = output.wants_flush();
+        drop(output);
+        if let Some(call) = call {
+            self.account(call);
+        }
+        wants_flush
+    }
+
+    fn flush(self: Rc<Self>) {
+        match self.try_write() {
+            Poll::Ready(Ok(count)) => {
+                Counters::add(&self.worker.counters().output_bytes, count);
+                let is_watched = self.output.borrow().is_watched();
+                if is_watched {
+                    self.wake();
+                }
+            }
+            // The task finds the error, or waits for the socket.
+            Poll::Ready(Err(_)) | Poll::Pending => self.wake(),
+        }
+    }
+}
+
+/// An error of the road as the client reads it.
+pub fn error_reply(error: &RouteError) -> Bytes {
+    let mut bytes = Vec::new();
+    encode(&Reply::error(error.to_string()), Protocol::Resp2, &mut bytes);
+    bytes.into()
+}

@@ -1,0 +1,255 @@
+//! Replies of one connection on their way out: in the order of the commands, whatever order they
+//! come in.
+//!
+//! Invariant: `slots` starts with a reply that has not come (or is empty), so everything that may
+//! be written is in `buffer`; `slots[i]` belongs to token `first + i`.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use commands::Spec;
+use daemon::env::BoxIo;
+use resp::{Protocol, Reply, encode};
+use tokio::io::AsyncWrite;
+
+/// Buffer kept allocated while replies come and go.
+const BUFFER_BYTES_KEPT: usize = 4 * 1024;
+/// Slots kept allocated likewise.
+const SLOTS_KEPT: usize = 64;
+
+/// A reply in its place in the queue.
+#[derive(Debug)]
+struct Slot {
+    reply: Option<Bytes>,
+    /// The client does not want it (CLIENT REPLY).
+    silent: bool,
+    /// `None`: it was answered at once.
+    call: Option<Call>,
+}
+
+/// A command under way, for the slow log.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    pub spec: &'static Spec,
+    /// Microseconds since the process started.
+    pub started_us: u64,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub struct Output {
+    slots: VecDeque<Slot>,
+    /// Token of `slots[0]`.
+    first: u64,
+    buffer: Vec<u8>,
+    /// So much of `buffer` is written.
+    written: usize,
+    /// Bytes in `slots`.
+    held: usize,
+    /// The socket takes no more for now; the connection's task waits until it does.
+    blocked: bool,
+    /// Someone promised to flush.
+    flush_asked: bool,
+    /// The connection's task waits for replies, even for those that leave nothing to write.
+    watched: bool,
+    /// The connection is gone: everything is dropped.
+    closed: bool,
+}
+
+impl Output {
+    /// Commands whose replies have not come, and those behind them.
+    pub fn waiting(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Bytes the client has not taken.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len() - self.written + self.held
+    }
+
+    /// Nothing waits, nothing is left to write.
+    pub fn is_done(&self) -> bool {
+        self.slots.is_empty() && self.is_written()
+    }
+
+    fn is_written(&self) -> bool {
+        self.written == self.buffer.len()
+    }
+
+    /// Takes the next place in the queue, for a reply that comes later.
+    pub fn open(&mut self, call: Call, silent: bool) -> u64 {
+        self.slots.push_back(Slot { reply: None, silent, call: Some(call) });
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    /// A reply that is there already.
+    pub fn push(&mut self, reply: &Reply, protocol: Protocol) {
+        if self.closed {
+            return;
+        }
+        if self.slots.is_empty() {
+            encode(reply, protocol, &mut self.buffer);
+            return;
+        }
+        let mut bytes = Vec::new();
+        encode(reply, protocol, &mut bytes);
+        self.held += bytes.len();
+        self.slots.push_back(Slot { reply: Some(bytes.into()), silent: false, call: None });
+    }
+
+    /// Bytes outside of the order of replies (MONITOR).
+    pub fn push_raw(&mut self, bytes: &[u8]) {
+        if !self.closed {
+            self.buffer.extend_from_slice(bytes);
+        }
+    }
+
+    /// Puts a reply into its place. Answers the call it belongs to; `None`: unknown token, or the
+    /// connection is closed.
+    pub fn complete(&mut self, token: u64, bytes: Bytes) -> Option<Call> {
+        let at = usize::try_from(token.checked_sub(self.first)?).ok()?;
+        let slot = self.slots.get_mut(at)?;
+        let call = slot.call.take()?;
+        let bytes = if slot.silent { Bytes::new() } else { bytes };
+        if at > 0 {
+            self.held += bytes.len();
+            slot.reply = Some(bytes);
+            return Some(call);
+        }
+        self.buffer.extend_from_slice(&bytes);
+        self.pop();
+        while let Some(reply) = self.slots.front_mut().and_then(|s| s.reply.take()) {
+            self.held -= reply.len();
+            self.buffer.extend_from_slice(&reply);
+            self.pop();
+        }
+        Some(call)
+    }
+
+    fn pop(&mut self) {
+        self.slots.pop_front();
+        self.first += 1;
+        if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
+            self.slots = VecDeque::new();
+        }
+    }
+
+    /// The task wants to be told of every reply, or no more.
+    pub fn watch(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    pub fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// Whether to ask for a flush now (asked once until it happens).
+    pub fn wants_flush(&mut self) -> bool {
+        let something = self.watched || (!self.is_written() && !self.blocked);
+        let wants = something && !self.flush_asked;
+        self.flush_asked |= wants;
+        wants
+    }
+
+    /// Drops everything, and whatever still comes.
+    pub fn close(&mut self) {
+        *self = Self { closed: true, ..Self::default() };
+    }
+
+    /// Writes until everything is written or the socket is full (`Pending`).
+    pub fn poll_write(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        self.flush_asked = false;
+        let mut total = 0;
+        while !self.is_written() {
+            match Pin::new(&mut *io).poll_write(cx, &self.buffer[self.written..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    self.written += count;
+                    total += count as u64;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.blocked = true;
+                    self.compact();
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.blocked = false;
+        self.buffer.clear();
+        self.written = 0;
+        if self.buffer.capacity() > BUFFER_BYTES_KEPT {
+            self.buffer = Vec::new();
+        }
+        Poll::Ready(Ok(total))
+    }
+
+    /// Forgets what is written when that is most of it.
+    fn compact(&mut self) {
+        if self.written > BUFFER_BYTES_KEPT && self.written * 2 > self.buffer.len() {
+            self.buffer.drain(..self.written);
+            self.written = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> Call {
+        Call { spec: commands::lookup(b"get").unwrap(), started_us: 0 }
+    }
+
+    fn open(output: &mut Output) -> u64 {
+        output.open(call(), false)
+    }
+
+    #[test]
+    fn replies_leave_in_the_order_of_commands() {
+        let mut output = Output::default();
+        output.push(&Reply::Int(0), Protocol::Resp2);
+        let (a, b) = (open(&mut output), open(&mut output));
+        output.push(&Reply::Int(3), Protocol::Resp2);
+        let d = output.open(call(), true);
+        let e = open(&mut output);
+        for (token, text) in [(e, ":5\r\n"), (b, ":2\r\n"), (d, ":4\r\n"), (a, ":1\r\n")] {
+            assert!(output.complete(token, Bytes::from_static(text.as_bytes())).is_some());
+        }
+        assert_eq!(output.buffer, b":0\r\n:1\r\n:2\r\n:3\r\n:5\r\n");
+        assert_eq!((output.waiting(), output.held), (0, 0));
+    }
+
+    #[test]
+    fn a_token_is_good_for_one_reply() {
+        let mut output = Output::default();
+        let token = open(&mut output);
+        assert!(output.complete(token, Bytes::new()).is_some());
+        assert!(output.complete(token, Bytes::new()).is_none());
+        assert!(output.complete(token + 1, Bytes::new()).is_none());
+    }
+
+    #[test]
+    fn a_flush_is_asked_for_once() {
+        let mut output = Output::default();
+        assert!(!output.wants_flush());
+        output.push(&Reply::OK, Protocol::Resp2);
+        assert!(output.wants_flush());
+        assert!(!output.wants_flush());
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_closed_connection() {
+        let mut output = Output::default();
+        let token = open(&mut output);
+        output.close();
+        assert!(output.complete(token, Bytes::from_static(b"+OK\r\n")).is_none());
+        output.push(&Reply::OK, Protocol::Resp2);
+        assert_eq!(output.bytes(), 0);
+    }
+}

@@ -1,0 +1,229 @@
+//! CLIENT and its subcommands.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use bytes::Bytes;
+use commands::ProxyCommand;
+use resp::Reply;
+
+use super::{Outcome, integer, is, syntax_error};
+use crate::{clients::ClientInfo, connection::Replies, execute::Front, shared::Paused};
+
+pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
+    use ProxyCommand as P;
+    let info = front.conn.info.clone();
+    match command {
+        P::ClientId => Ok(Reply::Int(info.id as i64)),
+        P::ClientGetName => Ok(match info.names.lock().name.clone() {
+            name if name.is_empty() => Reply::Null,
+            name => Reply::Bulk(name),
+        }),
+        P::ClientSetName => {
+            check_name(args[1], "Client names")?;
+            info.names.lock().name = Bytes::copy_from_slice(args[1]);
+            Ok(Reply::OK)
+        }
+        P::ClientSetInfo => set_info(&info, args[1], args[2]),
+        P::ClientInfo => {
+            front.publish_last();
+            Ok(text(info.describe(front.conn.worker.shared.now_ms()) + "\n"))
+        }
+        P::ClientList => list(front, args),
+        P::ClientKill => kill(front, args),
+        P::ClientNoEvict => set_flag(&info.no_evict, args[1]),
+        P::ClientNoTouch => set_flag(&info.no_touch, args[1]),
+        P::ClientPause => pause(front, args),
+        P::ClientUnpause => {
+            let shared = &front.conn.worker.shared;
+            shared.pause.set(0, Paused::All);
+            shared.wake_all();
+            Ok(Reply::OK)
+        }
+        P::ClientUnblock => unblock(args),
+        _ => Err(syntax_error()),
+    }
+}
+
+/// CLIENT REPLY decides itself whether it is answered.
+pub fn reply_mode(front: &mut Front, args: &[&[u8]]) {
+    match args[1] {
+        word if is(word, "ON") => {
+            front.session.replies = Replies::On;
+            front.reply(&Reply::OK);
+        }
+        word if is(word, "OFF") => front.session.replies = Replies::Off,
+        word if is(word, "SKIP") => {
+            if front.session.replies != Replies::Off {
+                front.session.replies = Replies::SkipNext;
+            }
+        }
+        _ => front.reply(&syntax_error()),
+    }
+}
+
+fn text(lines: String) -> Reply {
+    Reply::Verbatim(*b"txt", lines.into())
+}
+
+/// `what` cannot contain what would break the lines of CLIENT LIST.
+pub fn check_name(name: &[u8], what: &str) -> Result<(), Reply> {
+    if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        return Ok(());
+    }
+    Err(Reply::error(format!("ERR {what} cannot contain spaces, newlines or special characters.")))
+}
+
+fn set_info(info: &ClientInfo, attribute: &[u8], value: &[u8]) -> Outcome {
+    let mut names = info.names.lock();
+    let (place, what) = match attribute {
+        a if is(a, "lib-name") => (&mut names.lib_name, "lib-name"),
+        a if is(a, "lib-ver") => (&mut names.lib_ver, "lib-ver"),
+        other => {
+            let other = String::from_utf8_lossy(other);
+            return Err(Reply::error(format!("ERR Unrecognized option '{other}'")));
+        }
+    };
+    check_name(value, what)?;
+    *place = Bytes::copy_from_slice(value);
+    Ok(Reply::OK)
+}
+
+fn set_flag(flag: &AtomicBool, word: &[u8]) -> Outcome {
+    match word {
+        w if is(w, "ON") => flag.store(true, Relaxed),
+        w if is(w, "OFF") => flag.store(false, Relaxed),
+        _ => return Err(syntax_error()),
+    }
+    Ok(Reply::OK)
+}
+
+/// Every client of a proxy is of one type.
+fn is_normal(kind: &[u8]) -> Result<bool, Reply> {
+    match kind {
+        k if is(k, "normal") => Ok(true),
+        k if ["master", "replica", "slave", "pubsub"].iter().any(|word| is(k, word)) => Ok(false),
+        k => Err(Reply::error(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(k)))),
+    }
+}
+
+fn list(front: &Front, args: &[&[u8]]) -> Outcome {
+    front.publish_last();
+    let shared = &front.conn.worker.shared;
+    let clients = match args {
+        [_] => shared.clients.all(),
+        [_, word, kind] if is(word, "TYPE") => match is_normal(kind)? {
+            true => shared.clients.all(),
+            false => Vec::new(),
+        },
+        [_, word, ids @ ..] if is(word, "ID") && !ids.is_empty() => {
+            let mut found = Vec::new();
+            for id in ids {
+                let id = resp::number::parse_i64(id).ok_or_else(|| Reply::error("ERR Invalid client ID"))?;
+                found.extend(u64::try_from(id).ok().and_then(|id| shared.clients.get(id)));
+            }
+            found
+        }
+        _ => return Err(syntax_error()),
+    };
+    let now_ms = shared.now_ms();
+    Ok(text(clients.iter().map(|client| client.describe(now_ms) + "\n").collect()))
+}
+
+/// Which clients CLIENT KILL means; what is not given does not matter.
+#[derive(Default)]
+struct Victims<'a> {
+    id: Option<u64>,
+    addr: Option<&'a [u8]>,
+    laddr: Option<&'a [u8]>,
+    normal: Option<bool>,
+    spare_me: bool,
+}
+
+impl Victims<'_> {
+    fn include(&self, client: &ClientInfo) -> bool {
+        self.id.is_none_or(|id| id == client.id)
+            && self.addr.is_none_or(|addr| addr == client.peer.to_string().as_bytes())
+            && self.laddr.is_none_or(|addr| addr == client.local.to_string().as_bytes())
+            && self.normal.is_none_or(|normal| normal)
+    }
+}
+
+fn kill(front: &mut Front, args: &[&[u8]]) -> Outcome {
+    let old_style = args.len() == 2;
+    let victims = match *args {
+        [_, addr] => Victims { addr: Some(addr), ..Victims::default() },
+        _ => victims(&args[1..])?,
+    };
+    let me = front.conn.info.id;
+    let mut killed = 0;
+    for client in front.conn.worker.shared.clients.all() {
+        if !victims.include(&client) || victims.spare_me && client.id == me {
+            continue;
+        }
+        killed += 1;
+        match client.id == me {
+            // The reply comes first.
+            true => front.session.closing = true,
+            false => client.kill(),
+        }
+    }
+    match (old_style, killed) {
+        (true, 0) => Err(Reply::error("ERR No such client")),
+        (true, _) => Ok(Reply::OK),
+        (false, _) => Ok(Reply::Int(killed)),
+    }
+}
+
+fn victims<'a>(args: &[&'a [u8]]) -> Result<Victims<'a>, Reply> {
+    let mut victims = Victims { spare_me: true, ..Victims::default() };
+    let (pairs, rest) = args.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(syntax_error());
+    }
+    for &[option, value] in pairs {
+        match option {
+            o if is(o, "ID") => {
+                let id =
+                    resp::number::parse_i64(value).and_then(|id| u64::try_from(id).ok()).filter(|&id| id > 0);
+                let id = id.ok_or_else(|| Reply::error("ERR client-id should be greater than 0"))?;
+                victims.id = Some(id);
+            }
+            o if is(o, "TYPE") => victims.normal = Some(is_normal(value)?),
+            o if is(o, "ADDR") => victims.addr = Some(value),
+            o if is(o, "LADDR") => victims.laddr = Some(value),
+            o if is(o, "USER") && value == b"default" => {}
+            o if is(o, "USER") => {
+                let user = String::from_utf8_lossy(value);
+                return Err(Reply::error(format!("ERR No such user '{user}'")));
+            }
+            o if is(o, "SKIPME") && is(value, "YES") => victims.spare_me = true,
+            o if is(o, "SKIPME") && is(value, "NO") => victims.spare_me = false,
+            _ => return Err(syntax_error()),
+        }
+    }
+    Ok(victims)
+}
+
+fn pause(front: &Front, args: &[&[u8]]) -> Outcome {
+    let what = match args.get(2) {
+        None => Paused::All,
+        Some(word) if is(word, "ALL") => Paused::All,
+        Some(word) if is(word, "WRITE") => Paused::Writes,
+        Some(_) => return Err(Reply::error("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    };
+    let timeout = resp::number::parse_i64(args[1])
+        .ok_or_else(|| Reply::error("ERR timeout is not an integer or out of range"))?;
+    let timeout = u64::try_from(timeout).map_err(|_| Reply::error("ERR timeout is negative"))?;
+    let shared = &front.conn.worker.shared;
+    shared.pause.set(shared.now_ms().saturating_add(timeout), what);
+    Ok(Reply::OK)
+}
+
+/// No command blocks yet, so nobody can be unblocked.
+fn unblock(args: &[&[u8]]) -> Outcome {
+    if args.get(2).is_some_and(|reason| !is(reason, "TIMEOUT") && !is(reason, "ERROR")) {
+        return Err(Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+    }
+    integer(args[1])?;
+    Ok(Reply::Int(0))
+}

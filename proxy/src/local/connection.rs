@@ -1,0 +1,175 @@
+//! AUTH, HELLO, PING, QUIT, RESET, SELECT, ASKING, READONLY, READWRITE.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use commands::{CommandError, ProxyCommand};
+use resp::{Protocol, Reply, number::parse_i64};
+
+use super::{Outcome, client, is, syntax_error};
+use crate::{
+    clients::{Names, Side},
+    connection::Session,
+    execute::Front,
+};
+
+/// The only user there is.
+const USER: &[u8] = b"default";
+/// Version of Redis whose behaviour is followed.
+pub const REDIS_VERSION: &str = "7.2.6";
+
+pub fn auth(front: &mut Front, args: &[&[u8]]) -> Outcome {
+    let (user, password) = match *args {
+        [password] => (USER, password),
+        [user, password] => (user, password),
+        _ => return Err(syntax_error()),
+    };
+    if args.len() == 1 && !front.conn.worker.shared.settings.has_password() {
+        return Err(Reply::error(
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure \
+             your configuration is correct?",
+        ));
+    }
+    authenticate(front, user, password)?;
+    Ok(Reply::OK)
+}
+
+fn authenticate(front: &mut Front, user: &[u8], password: &[u8]) -> Result<(), Reply> {
+    let settings = &front.conn.worker.shared.settings;
+    if user != USER || settings.has_password() && !settings.is_password(password) {
+        return Err(Reply::error("WRONGPASS invalid username-password pair or user is disabled."));
+    }
+    front.session.authenticated = true;
+    Ok(())
+}
+
+pub fn hello(front: &mut Front, args: &[&[u8]]) -> Outcome {
+    let mut protocol = front.session.protocol;
+    if let Some(version) = args.first() {
+        protocol = match parse_i64(version) {
+            Some(2) => Protocol::Resp2,
+            Some(3) => Protocol::Resp3,
+            Some(_) => return Err(Reply::error("NOPROTO unsupported protocol version")),
+            None => return Err(Reply::error("ERR Protocol version is not an integer or out of range")),
+        };
+    }
+    let options = hello_options(args.get(1..).unwrap_or_default())?;
+    if let Some((user, password)) = options.credentials {
+        authenticate(front, user, password)?;
+    }
+    if !front.session.authenticated {
+        return Err(Reply::error(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
+             <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
+             the same time",
+        ));
+    }
+    if let Some(name) = options.name {
+        front.conn.info.names.lock().name = Bytes::copy_from_slice(name);
+    }
+    front.session.protocol = protocol;
+    front.conn.info.resp3.store(protocol == Protocol::Resp3, Relaxed);
+    Ok(greeting(front))
+}
+
+#[derive(Default)]
+struct HelloOptions<'a> {
+    credentials: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a [u8]>,
+}
+
+fn hello_options<'a>(mut args: &[&'a [u8]]) -> Result<HelloOptions<'a>, Reply> {
+    let mut options = HelloOptions::default();
+    loop {
+        args = match args {
+            [] => return Ok(options),
+            [word, user, password, rest @ ..] if is(word, "AUTH") => {
+                options.credentials = Some((user, password));
+                rest
+            }
+            [word, name, rest @ ..] if is(word, "SETNAME") => {
+                client::check_name(name, "Client names")?;
+                options.name = Some(name);
+                rest
+            }
+            [word, ..] => {
+                let word = String::from_utf8_lossy(word);
+                return Err(Reply::error(format!("ERR Syntax error in HELLO option '{word}'")));
+            }
+        };
+    }
+}
+
+fn greeting(front: &Front) -> Reply {
+    let text = |t: &str| Reply::bulk(t);
+    let mode = match front.session.side {
+        Side::Cluster => "cluster",
+        Side::Plain => "standalone",
+    };
+    let proto = if front.session.protocol == Protocol::Resp3 { 3 } else { 2 };
+    Reply::Map(vec![
+        (text("server"), text("redis")),
+        (text("version"), text(REDIS_VERSION)),
+        (text("proto"), Reply::Int(proto)),
+        (text("id"), Reply::Int(front.conn.info.id as i64)),
+        (text("mode"), text(mode)),
+        (text("role"), text("master")),
+        (text("modules"), Reply::Array(Vec::new())),
+    ])
+}
+
+pub fn ping(args: &[&[u8]]) -> Outcome {
+    match *args {
+        [] => Ok(Reply::Simple("PONG")),
+        [text] => Ok(Reply::bulk(text)),
+        _ => Err(CommandError::WrongArity("ping").into()),
+    }
+}
+
+pub fn quit(front: &mut Front) {
+    front.refuse(&Reply::OK);
+}
+
+/// Back to how it was when the client came; only what it said about its library remains.
+pub fn reset(front: &mut Front) -> Outcome {
+    if let Some(feed) = front.session.feed.take() {
+        front.conn.worker.shared.monitors.leave(&feed);
+    }
+    let authenticated = !front.conn.worker.shared.settings.has_password();
+    front.session = Session::new(front.session.side, authenticated);
+    let info = &front.conn.info;
+    let mut names = info.names.lock();
+    *names = Names { name: Bytes::new(), ..names.clone() };
+    drop(names);
+    for flag in [&info.resp3, &info.monitor, &info.no_evict, &info.no_touch, &info.readonly] {
+        flag.store(false, Relaxed);
+    }
+    info.db.store(0, Relaxed);
+    Ok(Reply::Simple("RESET"))
+}
+
+pub fn select(front: &mut Front, args: &[&[u8]]) -> Outcome {
+    let index = parse_i64(args[0]).ok_or(CommandError::NotInteger)?;
+    if front.session.side == Side::Cluster && index != 0 {
+        return Err(Reply::error("ERR SELECT is not allowed in cluster mode"));
+    }
+    let db = u8::try_from(index).ok().filter(|&db| db < commands::DATABASES);
+    let db = db.ok_or(CommandError::DatabaseOutOfRange)?;
+    front.session.db = db;
+    front.conn.info.db.store(usize::from(db), Relaxed);
+    Ok(Reply::OK)
+}
+
+/// Commands for cluster clients. Every proxy serves every slot from its leader, so they change
+/// nothing but what CLIENT LIST shows.
+pub fn cluster_mode(front: &mut Front, command: ProxyCommand) -> Outcome {
+    if front.session.side == Side::Plain {
+        return Err(Reply::error("ERR This instance has cluster support disabled"));
+    }
+    match command {
+        ProxyCommand::ReadOnly => front.conn.info.readonly.store(true, Relaxed),
+        ProxyCommand::ReadWrite => front.conn.info.readonly.store(false, Relaxed),
+        _ => {}
+    }
+    Ok(Reply::OK)
+}

@@ -1,0 +1,97 @@
+//! TIME, MONITOR, SLOWLOG and LATENCY.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use commands::{CommandError, ProxyCommand};
+use resp::Reply;
+
+use super::{Outcome, integer, is, syntax_error};
+use crate::{
+    execute::Front,
+    slowlog::{Entry, Latency},
+};
+
+/// Entries that SLOWLOG GET shows unless told otherwise.
+const SLOWLOG_SHOWN: usize = 10;
+
+pub fn time(front: &Front) -> Reply {
+    let now_ms = front.conn.worker.shared.env.clock.now_ms();
+    let (seconds, micros) = (now_ms / 1000, now_ms % 1000 * 1000);
+    Reply::Array(vec![Reply::bulk(seconds.to_string()), Reply::bulk(micros.to_string())])
+}
+
+pub fn monitor(front: &mut Front) -> Outcome {
+    if front.session.feed.is_none() {
+        let info = front.conn.info.clone();
+        info.monitor.store(true, Relaxed);
+        front.session.feed = Some(front.conn.worker.shared.monitors.join(info));
+    }
+    Ok(Reply::OK)
+}
+
+pub fn run(front: &Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
+    use ProxyCommand as P;
+    let shared = &front.conn.worker.shared;
+    match command {
+        P::SlowlogGet => slowlog_get(front, args),
+        P::SlowlogLen => Ok(Reply::Int(shared.slowlog.lock().len() as i64)),
+        P::SlowlogReset => {
+            shared.slowlog.lock().clear();
+            Ok(Reply::OK)
+        }
+        P::LatencyHistory => Ok(history(front, args[1])),
+        P::LatencyLatest => Ok(latest(front)),
+        P::LatencyReset => {
+            let named = args.len() == 1 || args[1..].iter().any(|event| is(event, Latency::EVENT));
+            Ok(Reply::Int(i64::from(named && shared.latency.lock().clear())))
+        }
+        P::LatencyHistogram | P::LatencyGraph | P::LatencyDoctor => {
+            Err(Reply::error("ERR not supported: the metrics endpoint shows the distribution of latencies"))
+        }
+        _ => Err(syntax_error()),
+    }
+}
+
+fn slowlog_get(front: &Front, args: &[&[u8]]) -> Outcome {
+    let count = match args {
+        [_] => SLOWLOG_SHOWN,
+        [_, count] => match integer(count)? {
+            -1 => usize::MAX,
+            count => usize::try_from(count)
+                .map_err(|_| Reply::error("ERR count should be greater than or equal to -1"))?,
+        },
+        _ => return Err(CommandError::WrongArity("slowlog|get").into()),
+    };
+    let slowlog = front.conn.worker.shared.slowlog.lock();
+    Ok(Reply::Array(slowlog.entries().take(count).map(describe).collect()))
+}
+
+fn describe(entry: &Entry) -> Reply {
+    let words = entry.command.split('|').map(Reply::bulk).collect();
+    Reply::Array(vec![
+        Reply::Int(entry.id as i64),
+        Reply::Int(entry.time_s as i64),
+        Reply::Int(entry.duration_us as i64),
+        Reply::Array(words),
+        Reply::bulk(&entry.client),
+        Reply::Bulk(entry.client_name.clone()),
+    ])
+}
+
+fn history(front: &Front, event: &[u8]) -> Reply {
+    if !is(event, Latency::EVENT) {
+        return Reply::Array(Vec::new());
+    }
+    let latency = front.conn.worker.shared.latency.lock();
+    let pair = |(time, ms): (u64, u64)| Reply::Array(vec![Reply::Int(time as i64), Reply::Int(ms as i64)]);
+    Reply::Array(latency.samples().map(pair).collect())
+}
+
+fn latest(front: &Front) -> Reply {
+    let latest = front.conn.worker.shared.latency.lock().latest();
+    let row = |(time, ms, max): (u64, u64, u64)| {
+        let numbers = [time, ms, max].map(|n| Reply::Int(n as i64));
+        Reply::Array([Reply::bulk(Latency::EVENT)].into_iter().chain(numbers).collect())
+    };
+    Reply::Array(latest.map(row).into_iter().collect())
+}

@@ -1,0 +1,80 @@
+//! The lines that MONITOR shows.
+
+use crate::clients::ClientInfo;
+
+/// `+<seconds>.<micros> [<db> <peer>] "name" "argument" …`; secrets are not shown.
+pub fn line(time_ms: u64, db: u8, client: &ClientInfo, argv: &[&[u8]]) -> Vec<u8> {
+    let seconds = time_ms / 1000;
+    let micros = time_ms % 1000 * 1000;
+    let mut out = format!("+{seconds}.{micros:06} [{db} {}]", client.peer).into_bytes();
+    let secret_from = first_secret(argv);
+    for (at, arg) in argv.iter().enumerate() {
+        out.push(b' ');
+        if at >= secret_from { quote(b"(redacted)", &mut out) } else { quote(arg, &mut out) }
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// Arguments from there on are not to be shown.
+fn first_secret(argv: &[&[u8]]) -> usize {
+    let is = |at: usize, word: &str| argv.get(at).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()));
+    if is(0, "auth") {
+        1
+    } else if is(0, "hello") {
+        (1..argv.len()).find(|&at| is(at, "auth")).map_or(argv.len(), |at| at + 1)
+    } else if is(0, "config") && is(1, "set") {
+        2
+    } else {
+        argv.len()
+    }
+}
+
+/// As Redis quotes (`sdscatrepr`).
+fn quote(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for &byte in text {
+        match byte {
+            b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x07 => out.extend_from_slice(b"\\a"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            b' '..=b'~' => out.push(byte),
+            _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::Side;
+
+    fn shown(argv: &[&[u8]]) -> String {
+        let addr = "127.0.0.1:6000".parse().unwrap();
+        let client = ClientInfo::new(1, addr, addr, Side::Plain, 0);
+        String::from_utf8(line(1_700_000_000_123, 3, &client, argv)).unwrap()
+    }
+
+    #[test]
+    fn lines_look_like_those_of_redis() {
+        let line = shown(&[b"SET", b"k\n\"", b"\xff"]);
+        assert_eq!(line, "+1700000000.123000 [3 127.0.0.1:6000] \"SET\" \"k\\n\\\"\" \"\\xff\"\r\n");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for argv in [
+            &[&b"AUTH"[..], b"hush"][..],
+            &[b"auth", b"default", b"hush"],
+            &[b"HELLO", b"3", b"AUTH", b"default", b"hush"],
+            &[b"CONFIG", b"SET", b"requirepass", b"hush"],
+        ] {
+            assert!(!shown(argv).contains("hush"));
+        }
+        assert!(shown(&[b"hello", b"3", b"setname", b"me"]).contains("me"));
+    }
+}

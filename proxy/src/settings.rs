@@ -1,0 +1,315 @@
+//! What CONFIG GET shows and CONFIG SET changes: Redis's names, each true to what this proxy does.
+//!
+//! A *number* is a limit that is in force and may be changed; a *choice* is accepted because Redis
+//! clients and tools set it, remembered, and changes nothing here; *fixed* ones describe how things
+//! are and accept only that value.
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::options::Options;
+
+/// Settings that are read on the way of commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    MaxClients,
+    TimeoutS,
+    BulkBytesMax,
+    QueryBytesMax,
+    OutputBytesMax,
+    SlowlogSlowerUs,
+    SlowlogLen,
+    LatencyThresholdMs,
+    ProtectedMode,
+}
+
+const NUMBERS: usize = 9;
+
+enum Kind {
+    /// Range, and whether it is written with units (`1mb`).
+    Number(Number, i64, i64, bool),
+    Flag(Number),
+    Password,
+    /// Index into `choices` by position in the table.
+    Choice(&'static str),
+    Fixed(&'static str),
+}
+
+struct Parameter {
+    name: &'static str,
+    kind: Kind,
+}
+
+const fn parameter(name: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, kind }
+}
+
+const BYTES_MAX: i64 = resp::request::BUFFER_BYTES_MAX as i64;
+
+static PARAMETERS: &[Parameter] = &[
+    parameter("maxclients", Kind::Number(Number::MaxClients, 1, 1_000_000, false)),
+    parameter("timeout", Kind::Number(Number::TimeoutS, 0, i32::MAX as i64, false)),
+    parameter("proto-max-bulk-len", Kind::Number(Number::BulkBytesMax, 1 << 20, BYTES_MAX, true)),
+    parameter("client-query-buffer-limit", Kind::Number(Number::QueryBytesMax, 1 << 20, BYTES_MAX, true)),
+    parameter("slowlog-log-slower-than", Kind::Number(Number::SlowlogSlowerUs, -1, i64::MAX, false)),
+    parameter("slowlog-max-len", Kind::Number(Number::SlowlogLen, 0, 1 << 20, false)),
+    parameter("latency-monitor-threshold", Kind::Number(Number::LatencyThresholdMs, 0, i64::MAX, false)),
+    parameter("protected-mode", Kind::Flag(Number::ProtectedMode)),
+    parameter("requirepass", Kind::Password),
+    // Deletion is always lazy below, keys never leave memory for the disk's sake: no effect here.
+    parameter("lazyfree-lazy-eviction", Kind::Choice("no")),
+    parameter("lazyfree-lazy-expire", Kind::Choice("no")),
+    parameter("lazyfree-lazy-server-del", Kind::Choice("no")),
+    parameter("lazyfree-lazy-user-del", Kind::Choice("no")),
+    parameter("lazyfree-lazy-user-flush", Kind::Choice("no")),
+    parameter("latency-tracking", Kind::Choice("yes")),
+    parameter("cluster-node-timeout", Kind::Choice("15000")),
+    parameter("cluster-require-full-coverage", Kind::Choice("yes")),
+    parameter("cluster-allow-reads-when-down", Kind::Choice("no")),
+    parameter("tcp-keepalive", Kind::Choice("0")),
+    parameter("notify-keyspace-events", Kind::Fixed("")),
+    parameter("maxmemory", Kind::Fixed("0")),
+    parameter("maxmemory-policy", Kind::Fixed("noeviction")),
+    parameter("maxmemory-samples", Kind::Fixed("5")),
+    parameter("save", Kind::Fixed("")),
+    parameter("appendonly", Kind::Fixed("no")),
+    parameter("appendfsync", Kind::Fixed("always")),
+    parameter("databases", Kind::Fixed("16")),
+    parameter("activerehashing", Kind::Fixed("no")),
+    parameter("hash-max-listpack-entries", Kind::Fixed("128")),
+    parameter("hash-max-listpack-value", Kind::Fixed("64")),
+    parameter("hash-max-ziplist-entries", Kind::Fixed("128")),
+    parameter("hash-max-ziplist-value", Kind::Fixed("64")),
+    parameter("list-max-listpack-size", Kind::Fixed("-2")),
+    parameter("list-max-ziplist-size", Kind::Fixed("-2")),
+    parameter("list-compress-depth", Kind::Fixed("0")),
+    parameter("set-max-intset-entries", Kind::Fixed("512")),
+    parameter("set-max-listpack-entries", Kind::Fixed("128")),
+    parameter("set-max-listpack-value", Kind::Fixed("64")),
+    parameter("zset-max-listpack-entries", Kind::Fixed("128")),
+    parameter("zset-max-listpack-value", Kind::Fixed("64")),
+    parameter("zset-max-ziplist-entries", Kind::Fixed("128")),
+    parameter("zset-max-ziplist-value", Kind::Fixed("64")),
+    parameter("lua-time-limit", Kind::Fixed("5000")),
+    parameter("daemonize", Kind::Fixed("no")),
+    parameter("io-threads", Kind::Fixed("1")),
+    parameter("dir", Kind::Fixed("/")),
+    parameter("dbfilename", Kind::Fixed("")),
+    parameter("slave-read-only", Kind::Fixed("yes")),
+    parameter("replica-read-only", Kind::Fixed("yes")),
+    parameter("client-output-buffer-limit", Kind::Fixed(OUTPUT_LIMIT)),
+];
+
+/// Shown from the number that is in force.
+const OUTPUT_LIMIT: &str = "client-output-buffer-limit";
+
+/// Why a parameter cannot be set.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SetError {
+    Unknown,
+    /// The reason, as Redis words it.
+    Refused(String),
+}
+
+/// The settings of a proxy process.
+#[derive(Debug)]
+pub struct Settings {
+    numbers: [AtomicI64; NUMBERS],
+    /// Empty: none.
+    password: Mutex<Bytes>,
+    has_password: AtomicI64,
+    choices: Mutex<Vec<(&'static str, String)>>,
+    /// Commands of one client under way at the same time.
+    pub pipeline_depth: usize,
+}
+
+impl Settings {
+    pub fn new(options: &Options) -> Self {
+        let settings = Self {
+            numbers: Default::default(),
+            password: Mutex::new(Bytes::new()),
+            has_password: AtomicI64::new(0),
+            choices: Mutex::new(Vec::new()),
+            pipeline_depth: options.pipeline_depth,
+        };
+        settings.set_password(options.requirepass.as_bytes());
+        for (number, value) in [
+            (Number::MaxClients, i64::from(options.maxclients)),
+            (Number::TimeoutS, i64::from(options.timeout_s)),
+            (Number::BulkBytesMax, options.proto_max_bulk_bytes as i64),
+            (Number::QueryBytesMax, options.query_buffer_bytes as i64),
+            (Number::OutputBytesMax, options.output_buffer_bytes as i64),
+            (Number::SlowlogSlowerUs, options.slowlog_slower_us),
+            (Number::SlowlogLen, options.slowlog_len as i64),
+            (Number::ProtectedMode, i64::from(options.protected_mode)),
+        ] {
+            settings.numbers[number as usize].store(value, Relaxed);
+        }
+        settings
+    }
+
+    pub fn number(&self, number: Number) -> i64 {
+        self.numbers[number as usize].load(Relaxed)
+    }
+
+    /// A limit as a size.
+    pub fn limit(&self, number: Number) -> usize {
+        usize::try_from(self.number(number)).unwrap_or(0)
+    }
+
+    pub fn has_password(&self) -> bool {
+        self.has_password.load(Relaxed) != 0
+    }
+
+    /// Compares in a time that does not depend on where the difference is.
+    pub fn is_password(&self, given: &[u8]) -> bool {
+        let password = self.password.lock();
+        let mut different = u8::from(password.len() != given.len());
+        for (at, &byte) in given.iter().enumerate() {
+            different |= byte ^ password.get(at).copied().unwrap_or(!byte);
+        }
+        different == 0
+    }
+
+    fn set_password(&self, password: &[u8]) {
+        *self.password.lock() = Bytes::copy_from_slice(password);
+        self.has_password.store(i64::from(!password.is_empty()), Relaxed);
+    }
+
+    /// Names and values of the parameters whose name `matches`.
+    pub fn get(&self, matches: impl Fn(&str) -> bool) -> Vec<(&'static str, Bytes)> {
+        PARAMETERS.iter().filter(|p| matches(p.name)).map(|p| (p.name, self.value(p))).collect()
+    }
+
+    /// Sets one parameter (lower-case name); answers what undoes it.
+    pub fn set(&self, name: &str, value: &[u8]) -> Result<Bytes, SetError> {
+        let parameter = PARAMETERS.iter().find(|p| p.name == name).ok_or(SetError::Unknown)?;
+        let old = self.value(parameter);
+        let refused = |text: &str| SetError::Refused(text.to_owned());
+        match parameter.kind {
+            Kind::Number(number, min, max, with_units) => {
+                let parsed = if with_units { parse_memory(value) } else { resp::number::parse_i64(value) };
+                let parsed = parsed.ok_or_else(|| {
+                    refused(if with_units {
+                        "argument must be a memory value"
+                    } else {
+                        "argument couldn't be parsed into an integer"
+                    })
+                })?;
+                if !(min..=max).contains(&parsed) {
+                    return Err(SetError::Refused(format!(
+                        "argument must be between {min} and {max} inclusive"
+                    )));
+                }
+                self.numbers[number as usize].store(parsed, Relaxed);
+            }
+            Kind::Flag(number) => {
+                let flag = yes_or_no(value).ok_or_else(|| refused("argument must be 'yes' or 'no'"))?;
+                self.numbers[number as usize].store(i64::from(flag), Relaxed);
+            }
+            Kind::Password => self.set_password(value),
+            Kind::Choice(default) => {
+                let text = std::str::from_utf8(value).map_err(|_| refused("argument must be text"))?;
+                if matches!(default, "yes" | "no") && yes_or_no(value).is_none() {
+                    return Err(refused("argument must be 'yes' or 'no'"));
+                }
+                let mut choices = self.choices.lock();
+                choices.retain(|(known, _)| *known != parameter.name);
+                choices.push((parameter.name, text.to_owned()));
+            }
+            Kind::Fixed(_) if old.eq_ignore_ascii_case(value) => {}
+            Kind::Fixed(_) => return Err(refused("can't set immutable config")),
+        }
+        Ok(old)
+    }
+
+    fn value(&self, parameter: &Parameter) -> Bytes {
+        match parameter.kind {
+            Kind::Number(number, ..) => self.number(number).to_string().into(),
+            Kind::Flag(number) => Bytes::from_static(if self.number(number) != 0 { b"yes" } else { b"no" }),
+            Kind::Password => self.password.lock().clone(),
+            Kind::Choice(default) => {
+                let choices = self.choices.lock();
+                let chosen = choices.iter().find(|(name, _)| *name == parameter.name);
+                chosen.map_or(Bytes::from_static(default.as_bytes()), |(_, v)| v.clone().into())
+            }
+            Kind::Fixed(OUTPUT_LIMIT) => format!("normal {} 0 0", self.number(Number::OutputBytesMax)).into(),
+            Kind::Fixed(value) => Bytes::from_static(value.as_bytes()),
+        }
+    }
+}
+
+fn yes_or_no(value: &[u8]) -> Option<bool> {
+    match value {
+        v if v.eq_ignore_ascii_case(b"yes") => Some(true),
+        v if v.eq_ignore_ascii_case(b"no") => Some(false),
+        _ => None,
+    }
+}
+
+/// `10`, `10k` (1000), `10kb` (1024), and so on.
+fn parse_memory(text: &[u8]) -> Option<i64> {
+    let digits = text.iter().take_while(|b| b.is_ascii_digit() || **b == b'-').count();
+    let (number, unit) = text.split_at(digits);
+    let factor: i64 = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    resp::number::parse_i64(number)?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(settings: &Settings, name: &str) -> Bytes {
+        settings.get(|n| n == name).remove(0).1
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = PARAMETERS.iter().map(|p| p.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PARAMETERS.len());
+    }
+
+    #[test]
+    fn limits_take_effect_and_are_checked() {
+        let settings = Settings::new(&Options::default());
+        assert_eq!(settings.set("proto-max-bulk-len", b"2mb"), Ok("536870912".into()));
+        assert_eq!(settings.limit(Number::BulkBytesMax), 2 << 20);
+        assert!(matches!(settings.set("proto-max-bulk-len", b"1"), Err(SetError::Refused(_))));
+        assert!(matches!(settings.set("maxclients", b"many"), Err(SetError::Refused(_))));
+        assert_eq!(settings.set("no-such", b""), Err(SetError::Unknown));
+    }
+
+    #[test]
+    fn fixed_ones_accept_only_what_is_true() {
+        let settings = Settings::new(&Options::default());
+        assert!(settings.set("appendonly", b"no").is_ok());
+        assert!(matches!(settings.set("appendonly", b"yes"), Err(SetError::Refused(_))));
+        assert!(settings.set("lazyfree-lazy-expire", b"yes").is_ok());
+        assert_eq!(value(&settings, "lazyfree-lazy-expire"), "yes");
+        assert_eq!(value(&settings, "client-output-buffer-limit"), "normal 1073741824 0 0");
+    }
+
+    #[test]
+    fn passwords_are_compared_whole() {
+        let settings = Settings::new(&Options::default());
+        assert!(!settings.has_password());
+        settings.set("requirepass", b"secret").unwrap();
+        assert!(settings.has_password() && settings.is_password(b"secret"));
+        for wrong in [&b""[..], b"secre", b"secrets", b"Secret"] {
+            assert!(!settings.is_password(wrong));
+        }
+    }
+}
