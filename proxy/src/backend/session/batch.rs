@@ -170,8 +170,8 @@ pub(super) struct Unanswered<S> {
     pub seq: u64,
     pub commands: Closed<S>,
     pub flight: Flight,
-    /// It left this process at least once.
-    pub attempted: bool,
+    /// When it was sent last.
+    pub sent_at_ms: u64,
     /// An attempt ended without an answer: it may have been executed.
     pub unknown: bool,
     /// The next attempt carries no commands: it only uses up the sequence number, or fetches the

@@ -293,6 +293,9 @@ impl<S: Origin> Session<S> {
     pub fn tick(&mut self, now_ms: u64) {
         for at in 0..self.queues.len() {
             if !self.queues[at].is_idle() {
+                if self.queues[at].give_up(now_ms, self.limits.deadline_ms) {
+                    self.queues[at].recover(now_ms, &mut self.rng);
+                }
                 self.expire(now_ms, at);
                 self.settle(now_ms, at);
             }

@@ -197,7 +197,7 @@ impl<S: Origin> Queue<S> {
         let batch = &mut self.unanswered[at];
         let id = (cx.next_id)();
         batch.flight = Flight::Sent(id);
-        batch.attempted = true;
+        batch.sent_at_ms = cx.now_ms;
         let deadline = batch.commands.entries.iter().map(|e| e.deadline_ms).max().unwrap_or(0);
         let commands = if batch.withdraw { Bytes::new() } else { batch.commands.bytes.clone() };
         // A number must be used up whether or not someone still waits.
@@ -230,7 +230,7 @@ impl<S: Origin> Queue<S> {
             seq,
             commands: filled.close(),
             flight: Flight::Ready,
-            attempted: false,
+            sent_at_ms: 0,
             unknown: false,
             withdraw: false,
         });
@@ -349,6 +349,16 @@ impl<S: Origin> Queue<S> {
         self.lose_all();
     }
 
+    /// An answer so late does not come: whoever waited for it is gone. True if there is such a batch.
+    pub fn give_up(&mut self, now_ms: u64, patience_ms: u64) -> bool {
+        let is_stale = |b: &Unanswered<S>| b.in_flight() && now_ms >= b.sent_at_ms + patience_ms;
+        let stale: Vec<_> = (0..self.unanswered.len()).filter(|&at| is_stale(&self.unanswered[at])).collect();
+        for &at in &stale {
+            self.refuse(at, false);
+        }
+        !stale.is_empty()
+    }
+
     /// No attempt under way will be answered.
     pub fn lose_all(&mut self) {
         self.unanswered.iter_mut().for_each(Unanswered::lose);
@@ -421,7 +431,7 @@ impl<S: Origin> Queue<S> {
             seq: 0,
             commands: filling.close(),
             flight: Flight::Withdrawn,
-            attempted: false,
+            sent_at_ms: 0,
             unknown: false,
             withdraw: false,
         }))
@@ -446,7 +456,7 @@ fn fail_writes<S: Origin>(
         seq: 0,
         commands: reads.close(),
         flight: Flight::Ready,
-        attempted: true,
+        sent_at_ms: 0,
         unknown: false,
         withdraw: false,
     });

@@ -368,6 +368,19 @@ fn deadlines_tell_the_known_from_the_unknown() {
 }
 
 #[test]
+fn an_attempt_that_is_never_answered_does_not_hold_its_place_forever() {
+    let mut session = session();
+    let batch = sent(&mut session, 0, 0);
+    session.tick(1000);
+    assert_eq!(answers(&mut session), [(tag(0), Err(RouteError::Unknown))]);
+    submit(&mut session, 1000, 0, tag(1), true);
+    let next: Vec<_> = session.collect(1010, A).iter().map(|b| (b.seq, commands_in(b))).collect();
+    assert_eq!(next, [(1, 0), (2, 1)]);
+    session.reply(1011, ok(&batch));
+    assert!(answers(&mut session).is_empty());
+}
+
+#[test]
 fn what_was_refused_for_certain_times_out_for_certain() {
     let mut session = session();
     let batch = sent(&mut session, 0, 0);
