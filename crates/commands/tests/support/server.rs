@@ -42,6 +42,16 @@ impl Server {
         Some(Self { process, stream, received: BytesMut::new(), _dir: dir })
     }
 
+    /// The server's clock.
+    pub fn now_ms(&mut self) -> u64 {
+        let Reply::Array(parts) = self.run(&[b"TIME"]) else { panic!("TIME answers an array") };
+        let number = |part: &Reply| match part {
+            Reply::Bulk(text) => std::str::from_utf8(text).unwrap().parse::<u64>().unwrap(),
+            other => panic!("TIME answers texts, not {other:?}"),
+        };
+        number(&parts[0]) * 1000 + number(&parts[1]) / 1000
+    }
+
     pub fn run(&mut self, argv: &[&[u8]]) -> Reply {
         let mut request = format!("*{}\r\n", argv.len()).into_bytes();
         for arg in argv {
