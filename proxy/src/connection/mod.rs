@@ -16,6 +16,8 @@
 mod driver;
 mod output;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::{Cell, RefCell},

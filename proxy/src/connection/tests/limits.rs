@@ -1,0 +1,130 @@
+//! Bounds, pauses, and clients that act on others.
+
+use super::*;
+
+#[test]
+fn no_more_commands_are_taken_than_the_pipeline_is_deep() {
+    let options = Options { pipeline_depth: 8, ..Options::default() };
+    on_stage(options, async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        stage.backend.holding.set(true);
+        client.send("get a\r\n".repeat(50)).await;
+        for _ in 0..6 {
+            until(|| stage.backend.held() == 8).await;
+            stage.backend.release(true);
+        }
+        until(|| stage.backend.held() == 2).await;
+        stage.backend.release(false);
+        client.expect(&"$-1\r\n".repeat(50)).await;
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_is_closed_alone() {
+    let options = Options { output_buffer_bytes: 1 << 20, ..Options::default() };
+    on_stage(options, async |stage| {
+        let mut good = stage.connect(Side::Plain);
+        let mut deaf = stage.connect(Side::Plain);
+        let value = "x".repeat(100_000);
+        good.ask(&format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n$100000\r\n{value}"), "+OK\r\n").await;
+        deaf.send("get k\r\n".repeat(50)).await;
+        until(|| stage.worker.shared.clients.len() == 1).await;
+        good.ask("ping", "+PONG\r\n").await;
+    });
+}
+
+#[test]
+fn requests_beyond_the_query_buffer_close_the_client() {
+    let options = Options { query_buffer_bytes: 1 << 20, ..Options::default() };
+    on_stage(options, async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        client.send("*2\r\n$4\r\necho\r\n$2000000\r\n").await;
+        let sent = client.io.write_all(&vec![b'x'; 2_000_000]).await;
+        assert!(sent.is_err() || client.rest().await.is_empty());
+        until(|| stage.worker.shared.clients.is_empty()).await;
+    });
+}
+
+#[test]
+fn large_requests_arrive_in_pieces() {
+    on_stage(Options::default(), async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        let value = "y".repeat(3_000_000);
+        client.send(format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n$3000000\r\n{value}\r\nget k\r\n")).await;
+        client.expect(&format!("+OK\r\n$3000000\r\n{value}\r\n")).await;
+    });
+}
+
+#[test]
+fn pauses_hold_commands_back_until_they_end() {
+    on_stage(Options::default(), async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        let mut boss = stage.connect(Side::Plain);
+        boss.ask("client pause 3600000 write", "+OK\r\n").await;
+        client.ask("get k", "$-1\r\n").await;
+        client.send("set k v\r\nget k\r\n").await;
+        boss.ask("ping", "+PONG\r\n").await;
+        assert_eq!(stage.backend.received.get(), 1);
+        boss.ask("client unpause", "+OK\r\n").await;
+        client.expect("+OK\r\n$1\r\nv\r\n").await;
+        boss.ask("client pause 20", "+OK\r\n").await;
+        client.ask("get k", "$1\r\nv\r\n").await;
+    });
+}
+
+#[test]
+fn clients_can_be_killed() {
+    on_stage(Options::default(), async |stage| {
+        let mut victim = stage.connect(Side::Plain);
+        let mut killer = stage.connect(Side::Plain);
+        victim.ask("client setname prey", "+OK\r\n").await;
+        killer.ask(&format!("client kill id {}", victim.id), ":1\r\n").await;
+        assert_eq!(victim.rest().await, "");
+        killer.ask("client kill 1.2.3.4:5", "-ERR No such client\r\n").await;
+        let id = killer.id;
+        killer.send(format!("client kill id {id} skipme no\r\n")).await;
+        assert_eq!(killer.rest().await, ":1\r\n");
+    });
+}
+
+#[test]
+fn monitors_see_commands_but_no_secrets() {
+    on_stage(Options::default(), async |stage| {
+        let mut monitor = stage.connect(Side::Plain);
+        let mut client = stage.connect(Side::Plain);
+        monitor.ask("monitor", "+OK\r\n").await;
+        client.ask("set k v", "+OK\r\n").await;
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\"set\" \"k\" \"v\"\r\n") {
+            seen.push(timeout(PATIENCE, monitor.io.read_u8()).await.unwrap().unwrap());
+        }
+        monitor.ask("reset", "+RESET\r\n").await;
+        assert!(!stage.worker.shared.monitors.any());
+    });
+}
+
+#[test]
+fn slow_commands_are_remembered() {
+    let options = Options { slowlog_slower_us: 0, ..Options::default() };
+    on_stage(options, async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        client.ask("get k", "$-1\r\n").await;
+        client.ask("slowlog len", ":1\r\n").await;
+        client.ask("config set slowlog-log-slower-than -1", "+OK\r\n").await;
+        client.ask("slowlog reset", "+OK\r\n").await;
+        client.ask("get k", "$-1\r\n").await;
+        client.ask("slowlog get", "*0\r\n").await;
+    });
+}
+
+#[test]
+fn resting_connections_own_no_large_buffers() {
+    on_stage(Options::default(), async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        client.send("get a\r\n".repeat(5000)).await;
+        client.expect(&"$-1\r\n".repeat(5000)).await;
+        client.send("client list\r\n").await;
+        let list = client.text().await;
+        assert!(list.contains(" qbuf=0 ") && list.contains(" obl=0 "), "{list}");
+    });
+}
