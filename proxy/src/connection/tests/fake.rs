@@ -18,9 +18,12 @@ const RIGHT: GroupId = GroupId(2);
 
 type Answer = (Sink, Result<Bytes, RouteError>);
 
+/// Database and key to value.
+type Data = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
+
 #[derive(Default)]
 pub struct Fake {
-    data: RefCell<BTreeMap<(u8, Vec<u8>), Vec<u8>>>,
+    data: RefCell<Data>,
     /// Hold replies back until `release`.
     pub holding: Cell<bool>,
     held: RefCell<Vec<Answer>>,
