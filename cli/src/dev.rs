@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = DurabilityArg::Fsync)]
     durability: DurabilityArg,
     /// Log filter: `info`, `debug`, `info,meta=debug`.
-    #[arg(long, default_value = "info")]
+    #[arg(long, default_value = logging::DEFAULT_FILTER)]
     log_level: String,
 }
 

@@ -57,6 +57,6 @@ fn help_shows_options_with_their_defaults() {
     for (server, _, option) in SERVERS {
         let help = text(&run(server, &["--help"]).stdout);
         assert!(help.contains(&format!("--{}", option.replace('_', "-"))), "{help}");
-        assert!(help.contains("[default: info]"), "{help}");
+        assert!(help.contains("[default: info,openraft=warn]"), "{help}");
     }
 }

@@ -14,6 +14,9 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+/// Raft tells every step of its life at `info`.
+pub const DEFAULT_FILTER: &str = "info,openraft=warn";
+
 /// Shape of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,7 +30,7 @@ crate::options! {
     pub struct Options("", "", check = check) {
         /// Log filter: `error`, `warn`, `info`, `debug`, or by module (`info,meta=debug`). Changed
         /// at run time with `PUT /log-level` on the HTTP listener.
-        pub log_level: String = "info".to_owned(),
+        pub log_level: String = DEFAULT_FILTER.to_owned(),
         /// Log lines as `text` or `json`.
         pub log_format: Format = Format::Text,
     }

@@ -67,7 +67,7 @@ fn nothing_given_is_the_default() {
     let loaded = load(&[], &[]).unwrap();
     assert_eq!(loaded.options, Kettle::default());
     assert_eq!(loaded.action, Action::Run);
-    assert_eq!(loaded.logging.log_level, "info");
+    assert_eq!(loaded.logging.log_level, "info,openraft=warn");
 }
 
 #[test]
