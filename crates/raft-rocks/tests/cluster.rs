@@ -31,7 +31,7 @@ async fn three_nodes_elect_write_and_survive_their_leader() {
 
     let old = cluster.leader().await;
     let killed_at = Instant::now();
-    cluster.node(old).kill().await;
+    cluster.node(old).kill();
     let new = cluster.leader_other_than(old).await;
     assert_ne!(old, new);
     cluster.write("after the failover").await;
@@ -49,7 +49,7 @@ async fn all_nodes_restart_with_what_they_acknowledged() {
         cluster.write(&format!("value {n}")).await;
     }
     for id in 1..=3 {
-        cluster.node(id).kill().await;
+        cluster.node(id).kill();
     }
     for id in 1..=3 {
         cluster.node(id).start().await;
@@ -64,7 +64,7 @@ async fn a_follower_that_fell_behind_gets_a_snapshot() {
     cluster.write("first").await;
     let leader = cluster.leader().await;
     let behind = leader % 3 + 1;
-    cluster.node(behind).kill().await;
+    cluster.node(behind).kill();
     for n in 0..200 {
         cluster.write(&format!("{n:0>60000}")).await;
     }

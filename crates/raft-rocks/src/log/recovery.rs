@@ -133,8 +133,7 @@ impl Replay {
     fn segment(&mut self, number: u32, file: Arc<dyn DiskFile>, is_last: bool) -> io::Result<End> {
         let mut scanner = Scanner::new(file)?;
         let mut offset = 0;
-        loop {
-            let Some(header) = scanner.record(offset)? else { break };
+        while let Some(header) = scanner.record(offset)? {
             if (offset == 0) != (header.kind == Kind::Segment) {
                 return Err(corrupt(number, offset, "misplaced segment header").into());
             }

@@ -61,12 +61,15 @@ pub struct LogWriter {
     scratch: Vec<u8>,
     callbacks: Vec<Callback>,
     /// Where this turn's entries were put; published once they are written.
-    placed: Vec<(Arc<GroupShared>, Vec<(LogId, Location)>)>,
+    placed: Vec<Placed>,
     /// The present turn's failure.
     failure: Option<Failure>,
     /// A purge, a removal or a rotation may have made segments free.
     may_free: bool,
 }
+
+/// Entries of a group and where they were put.
+type Placed = (Arc<GroupShared>, Vec<(LogId, Location)>);
 
 /// An error that can be told to many.
 #[derive(Clone)]

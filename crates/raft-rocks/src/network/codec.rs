@@ -314,3 +314,110 @@ pub(crate) fn get_snapshot_vote(bytes: Bytes) -> Decoded<Vote> {
     let vote = reader.vote()?;
     reader.end(vote)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::types::{Member, Membership, StoredMembership};
+
+    fn log_id() -> impl Strategy<Value = LogId> {
+        (any::<u64>(), any::<u64>(), any::<u64>())
+            .prop_map(|(term, node, index)| LogId::new(committed_leader_id(term, node), index))
+    }
+
+    fn vote() -> impl Strategy<Value = Vote> {
+        (any::<u64>(), any::<u64>(), any::<bool>()).prop_map(|(term, node, committed)| {
+            if committed { Vote::new_committed(term, node) } else { Vote::new(term, node) }
+        })
+    }
+
+    fn membership() -> Membership {
+        let member = |id: u64| (id, Member { store: id * 7, addr: format!("host{id}:1") });
+        let nodes: BTreeMap<u64, Member> = (1..=4).map(member).collect();
+        Membership::new(vec![BTreeSet::from([1, 2, 3])], nodes).expect("valid")
+    }
+
+    fn payload() -> impl Strategy<Value = EntryPayload> {
+        prop_oneof![
+            Just(EntryPayload::Blank),
+            prop::collection::vec(any::<u8>(), 0..300).prop_map(|b| EntryPayload::Normal(Payload(b.into()))),
+            Just(EntryPayload::Membership(membership())),
+        ]
+    }
+
+    fn append() -> impl Strategy<Value = Append> {
+        let payloads = prop::collection::vec(payload(), 0..5);
+        (vote(), prop::option::of(log_id()), prop::option::of(log_id()), payloads).prop_map(
+            |(vote, prev, leader_commit, payloads)| {
+                let prev_log_id = prev.map(|id| LogId::new(id.leader_id, id.index >> 1));
+                let next = prev_log_id.map_or(0, |id| id.index + 1);
+                let entry = |(payload, index)| Entry {
+                    log_id: LogId::new(committed_leader_id(index, 3), index),
+                    payload,
+                };
+                let entries = payloads.into_iter().zip(next..).map(entry).collect();
+                Append { vote, prev_log_id, entries, leader_commit }
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn appends_round_trip(request in append()) {
+            let bytes = put_append(&request);
+            let back = get_append(bytes.clone()).expect("decoded");
+            prop_assert_eq!(&back.entries, &request.entries);
+            prop_assert_eq!((back.vote, back.prev_log_id, back.leader_commit),
+                (request.vote, request.prev_log_id, request.leader_commit));
+            for cut in 0..bytes.len() {
+                prop_assert!(get_append(bytes.slice(..cut)).is_err());
+            }
+        }
+
+        #[test]
+        fn results_and_votes_round_trip(id in prop::option::of(log_id()), vote in vote(), flag in any::<bool>()) {
+            for result in [Ok(id), Err(StreamAppendError::HigherVote(vote))] {
+                prop_assert_eq!(get_append_result(put_append_result(&result)), Ok(result));
+            }
+            let mut request = VoteRequest::new(vote, id);
+            request.leadership_transfer = flag;
+            prop_assert_eq!(get_vote_request(put_vote_request(&request)), Ok(request));
+            let response = VoteResponse::new(vote, id, flag);
+            prop_assert_eq!(get_vote_response(put_vote_response(&response)), Ok(response));
+            let transfer = TransferLeaderRequest::new(vote, 9, id);
+            prop_assert_eq!(get_transfer(put_transfer(&transfer)), Ok(transfer));
+            let refused = Err(TransferLeaderError::LogNotFlushed { expected: id, actual: None });
+            prop_assert_eq!(get_transfer_response(put_transfer_response(&refused)), Ok(refused));
+        }
+
+        #[test]
+        fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let bytes = Bytes::from(bytes);
+            let _ = get_append(bytes.clone());
+            let _ = get_append_result(bytes.clone());
+            let _ = get_vote_request(bytes.clone());
+            let _ = get_vote_response(bytes.clone());
+            let _ = get_transfer(bytes.clone());
+            let _ = get_transfer_response(bytes.clone());
+            let _ = get_snapshot_header(bytes);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_from_beyond_its_leader_is_malformed() {
+        let meta = |term| SnapshotMeta {
+            last_log_id: Some(LogId::new(committed_leader_id(term, 1), 7)),
+            last_membership: StoredMembership::new(None, membership()),
+        };
+        let vote = Vote::new_committed(3, 1);
+        let header = |term| put_snapshot_header(&vote, &meta(term)).expect("encoded");
+        assert_eq!(get_snapshot_header(header(3)), Ok((vote, meta(3))));
+        assert_eq!(get_snapshot_header(header(4)), Err(Malformed));
+    }
+}

@@ -149,20 +149,22 @@ impl Mux {
         let State::Open(connection) = &mut *state else { return Ok(()) };
         for RaftItem { stream, kind, payload, .. } in frame.items {
             let kind = RaftKind::try_from(kind).map_err(|_| UnexpectedKind)?;
-            match connection.routes.get(&stream) {
+            let ended = match connection.routes.get(&stream) {
                 Some(Route::Append(replies)) => {
-                    if replies.send((kind, payload)).is_err() || kind == RaftKind::Closed {
-                        connection.routes.remove(&stream);
-                    }
+                    replies.send((kind, payload)).is_err() || kind == RaftKind::Closed
                 }
                 Some(Route::Call(_)) => {
                     if let Some(Route::Call(reply)) = connection.routes.remove(&stream) {
                         // The caller may have given up.
                         let _ = reply.send((kind, payload));
                     }
+                    false
                 }
                 // The stream was closed on this side meanwhile.
-                None => {}
+                None => false,
+            };
+            if ended {
+                connection.routes.remove(&stream);
             }
         }
         Ok(())

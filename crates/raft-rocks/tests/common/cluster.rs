@@ -1,11 +1,11 @@
 //! Nodes over loopback, each with a log of its own and a state machine in memory.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use raft_rocks::*;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle, time::Instant};
 use tonic::transport::{Endpoint, Server, server::TcpIncoming};
 
 use super::MemoryMachine;
@@ -26,26 +26,25 @@ pub fn dial() -> Dial {
     Arc::new(|addr: &str| Ok(Endpoint::from_shared(format!("http://{addr}"))?.connect_lazy()))
 }
 
-/// A node that may be down.
+/// A node that may be down. Each has a runtime of its own, so that it dies with all its tasks.
 pub struct Node {
     pub id: u64,
     pub addr: String,
     dir: TempDir,
     options: LogOptions,
     running: Option<Running>,
-    next: Option<TcpListener>,
+    next: Option<std::net::TcpListener>,
 }
 
 struct Running {
     raft: Raft<MemoryMachine>,
     machine: MemoryMachine,
-    serving: JoinHandle<()>,
-    store: LogStore,
+    runtime: Runtime,
 }
 
 impl Node {
-    pub async fn new(id: u64, options: LogOptions) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    pub fn new(id: u64, options: LogOptions) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
         let addr = listener.local_addr().expect("address").to_string();
         let dir = tempfile::tempdir().expect("temporary directory");
         Self { id, addr, dir, options, running: None, next: Some(listener) }
@@ -54,34 +53,27 @@ impl Node {
     pub async fn start(&mut self) {
         let listener = match self.next.take() {
             Some(listener) => listener,
-            None => TcpListener::bind(&self.addr).await.expect("the address is ours"),
+            None => until("the old address", || std::net::TcpListener::bind(&self.addr).ok()).await,
         };
-        let store = LogStore::open(self.dir.path(), self.options.clone(), ThreadExecutor).expect("log");
-        let machine = MemoryMachine::default();
-        let mut log = store.group(GROUP);
-        let ran_before = has_history(&mut log).await.expect("log state");
-        let quiet = if ran_before { timings().election_max } else { Duration::ZERO };
-        let network = Peers::new(dial()).network(GROUP);
-        let raft = Raft::new(self.id, raft_config(timings()), network, log, machine.clone()).await;
-        let raft = raft.expect("started");
-        let registry = Registry::spooling_in(self.dir.path());
-        let refuse = ran_before.then(|| Instant::now() + quiet);
-        registry.insert(GROUP, self.id, raft_handle(raft.clone()), refuse);
-        tokio::spawn(elect_after(raft.clone(), quiet));
-        let server = Server::builder().add_service(PeerService::server(registry));
-        let serving = server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-        let serving = tokio::spawn(async move { serving.await.expect("served") });
-        self.running = Some(Running { raft, machine, serving, store });
+        // Until the dead node's tasks are gone, its log is in use.
+        let open = || LogStore::open(self.dir.path(), self.options.clone(), ThreadExecutor).ok();
+        let store = until("the old log", open).await;
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().expect("runtime");
+        let started = runtime.spawn(serve(self.id, listener, store, self.dir.path().to_owned()));
+        let (raft, machine) = started.await.expect("started");
+        self.running = Some(Running { raft, machine, runtime });
     }
 
     /// No goodbye to anybody; what the log acknowledged stays.
-    pub async fn kill(&mut self) {
-        let Running { raft, serving, store, .. } = self.running.take().expect("runs");
-        serving.abort();
-        let _ = serving.await;
-        raft.shutdown().await.expect("stopped");
-        drop(raft);
-        drop(store);
+    pub fn kill(&mut self) {
+        let running = self.running.take().expect("runs");
+        running.runtime.shutdown_background();
+    }
+
+    /// Runs `work` on the node's own runtime.
+    pub fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.running.as_ref().expect("runs").runtime.spawn(work)
     }
 
     pub fn raft(&self) -> &Raft<MemoryMachine> {
@@ -97,8 +89,41 @@ impl Node {
     }
 }
 
+async fn serve(
+    id: u64,
+    listener: std::net::TcpListener,
+    store: LogStore,
+    spool: PathBuf,
+) -> (Raft<MemoryMachine>, MemoryMachine) {
+    let machine = MemoryMachine::default();
+    let mut log = store.group(GROUP);
+    let ran_before = has_history(&mut log).await.expect("log state");
+    let quiet = if ran_before { timings().election_max } else { Duration::ZERO };
+    let network = Peers::new(dial()).network(GROUP);
+    let raft = Raft::new(id, raft_config(timings()), network, log, machine.clone()).await.expect("started");
+    let registry = Registry::spooling_in(spool);
+    let refuse = ran_before.then(|| Instant::now() + quiet);
+    registry.insert(GROUP, id, raft_handle(raft.clone()), refuse);
+    tokio::spawn(elect_after(raft.clone(), quiet));
+    listener.set_nonblocking(true).expect("set");
+    let listener = TcpListener::from_std(listener).expect("listener");
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = Server::builder().add_service(PeerService::server(registry));
+    tokio::spawn(async move { server.serve_with_incoming(incoming).await });
+    (raft, machine)
+}
+
 pub struct Cluster {
     pub nodes: Vec<Node>,
+}
+
+impl Drop for Node {
+    /// A runtime must not be dropped inside another.
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            self.kill();
+        }
+    }
 }
 
 impl Cluster {
@@ -107,9 +132,12 @@ impl Cluster {
     }
 
     pub async fn start_with(count: u64, options: LogOptions) -> Self {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        // Another test of this process may have done it.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let mut nodes = Vec::new();
         for id in 1..=count {
-            let mut node = Node::new(id, options.clone()).await;
+            let mut node = Node::new(id, options.clone());
             node.start().await;
             nodes.push(node);
         }
