@@ -31,8 +31,11 @@ impl std::fmt::Debug for Groups {
 
 type Reading = (&'static str, &'static str, fn(&Replica, &LogStore) -> u64);
 
-const READINGS: [Reading; 7] = [
+const READINGS: [Reading; 8] = [
     ("group_leader", "1 while this replica leads its group and answers", |r, _| u64::from(r.is_serving())),
+    ("group_voter", "1 while this replica votes, and the membership is not changing", |r, _| {
+        u64::from(votes(r))
+    }),
     ("group_applied_index", "Index of the last entry applied", |r, _| {
         r.shared().state.lock().applied.index()
     }),
@@ -52,6 +55,14 @@ const READINGS: [Reading; 7] = [
         r.shared().stats.entries_applied.load(Ordering::Relaxed)
     }),
 ];
+
+/// In a membership that is settled: a majority of it counts, whatever happens to replicas outside.
+fn votes(replica: &Replica) -> bool {
+    let metrics = raft_rocks::metrics(replica.raft());
+    let membership = metrics.membership_config.membership();
+    let settled = membership.get_joint_config().len() == 1 && membership.learner_ids().next().is_none();
+    settled && membership.voter_ids().any(|id| id == replica.shared().replica)
+}
 
 impl Collector for Groups {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {

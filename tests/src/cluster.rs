@@ -98,16 +98,16 @@ impl TestCluster {
     /// The meta node that leads.
     pub async fn meta_leader(&self) -> MemberId {
         let ask = || async {
-            let members = self.meta_client().admin(async |mut admin| admin.members(MembersRequest {}).await);
-            let leader = members.await?.leader;
+            let client = self.meta_client();
+            let leader = client.admin(async |mut admin| admin.members(MembersRequest {}).await).await?.leader;
             anyhow::ensure!(leader > 0, "meta has no leader");
             anyhow::Ok(MemberId::meta(u32::try_from(leader)?))
         };
         wait::until("a meta leader", Duration::from_secs(10), ask).await
     }
 
-    /// Waits until every storage node that runs has a replica of each group, and the replicas of a
-    /// group have applied the same. Nothing may be written meanwhile.
+    /// Waits until every storage node that runs has a voting replica of each group, and the replicas
+    /// of a group have applied the same. Nothing may be written meanwhile.
     pub async fn wait_replicated(&self, patience: Duration) {
         wait::until("all replicas are level", patience, || async {
             let mut seen = BTreeMap::<u64, Vec<metrics::Replica>>::new();
@@ -121,7 +121,8 @@ impl TestCluster {
             }
             let groups: BTreeSet<u64> = self.state().await?.groups.keys().map(|group| group.0).collect();
             let level = |replicas: &Vec<metrics::Replica>| {
-                replicas.len() == running.len() && replicas.iter().all(|replica| *replica == replicas[0])
+                replicas.len() == running.len()
+                    && replicas.iter().all(|replica| replica.votes && *replica == replicas[0])
             };
             let all = seen.keys().copied().eq(groups) && seen.values().all(level);
             anyhow::ensure!(all, "{seen:?}");

@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Replica {
     pub applied_index: u64,
     pub keys: u64,
+    /// It votes, in a membership that is not changing.
+    pub votes: bool,
 }
 
 /// Text of `GET path`.
@@ -45,6 +47,7 @@ fn parse(text: &str) -> BTreeMap<u64, Replica> {
         let Some((name, group, value)) = reading(line) else { continue };
         match name {
             "miraft_storage_group_applied_index" => replicas.entry(group).or_default().applied_index = value,
+            "miraft_storage_group_voter" => replicas.entry(group).or_default().votes = value == 1,
             "miraft_storage_group_keys" => replicas.entry(group).or_default().keys = value,
             _ => {}
         }
@@ -65,8 +68,9 @@ mod tests {
     #[test]
     fn readings_are_found() {
         let text = "# HELP x y\nmiraft_storage_group_keys{group=\"7\"} 12\n\
+                    miraft_storage_group_voter{group=\"7\"} 1\n\
                     miraft_storage_group_applied_index{group=\"7\"} 40\nother 3\n";
-        let expected = BTreeMap::from([(7, Replica { applied_index: 40, keys: 12 })]);
+        let expected = BTreeMap::from([(7, Replica { applied_index: 40, keys: 12, votes: true })]);
         assert_eq!(parse(text), expected);
     }
 }

@@ -102,21 +102,6 @@ async fn requests_of_other_protocols_close() {
 }
 
 #[tokio::test]
-async fn large_values() {
-    let cluster = cluster::shared().await;
-    for megabytes in [1, 8, 64] {
-        let value: Vec<u8> = (0..megabytes << 20).map(|at: u32| (at ^ (at >> 11)) as u8).collect();
-        let mut connection = cluster.connect().await;
-        let reply = connection.call([b"SET".as_slice(), b"large:k", &value]).await.unwrap();
-        assert_eq!(reply.to_string(), "OK", "{megabytes} MiB");
-        let read =
-            Connection::open(&cluster.plain_addresses()[1]).await.unwrap().run("GET large:k").await.unwrap();
-        assert!(read.bytes() == Some(value.as_slice()), "{megabytes} MiB differ");
-    }
-    assert_eq!(cluster.connect().await.run("DEL large:k").await.unwrap().int(), Some(1));
-}
-
-#[tokio::test]
 async fn binary_keys_and_values() {
     let cluster = cluster::shared().await;
     let mut connection = cluster.connect().await;
