@@ -32,5 +32,4 @@ pub use id::Id;
 pub use lookup::{by_id, lookup, resolve};
 pub use spec::{Cx, Handler, Kind, Merge, ProxyCommand, ReadFn, Spec, WriteFn};
 
-/// Number of databases of the plain listener; a cluster listener has database 0 only.
-pub const DATABASES: u8 = 16;
+pub use datatypes::kv::DATABASES;

@@ -10,6 +10,9 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+/// Databases that SELECT offers.
+pub const DATABASES: u8 = 16;
+
 /// The store could not answer; the command fails and changes nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("storage error: {0}")]

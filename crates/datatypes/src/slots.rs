@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use crate::key::{self, HeadKey};
-use crate::kv::{Kv, KvMut, StoreError};
+use crate::kv::{DATABASES, Kv, KvMut, StoreError};
 use crate::record::{self, Type};
 use topology::{SLOT_COUNT, Slot};
 
@@ -77,11 +77,13 @@ pub fn flush_database(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
     if count == 0 {
         return Ok(());
     }
-    let mut from = 0;
-    while let Some(slot) = next_used_slot(kv.as_kv(), from, SLOT_COUNT, db)? {
+    if (0..DATABASES).all(|other| other == db || kv.key_count(other) == 0) {
+        flush_all(kv);
+        return Ok(());
+    }
+    for slot in used_slots(kv.as_kv(), db)? {
         let range = key::database_in_slot(slot, db);
         kv.delete_range(Bytes::copy_from_slice(&range.from), Bytes::copy_from_slice(&range.to));
-        from = slot.number() + 1;
     }
     let mut entries = Vec::new();
     let index = key::expiry_all();
@@ -94,6 +96,23 @@ pub fn flush_database(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
     entries.into_iter().for_each(|entry| kv.delete(entry));
     kv.add_key_count(db, -count.cast_signed());
     Ok(())
+}
+
+/// Slots with a key of `db`, in one walk: a walk per slot would merge what is in memory each time.
+fn used_slots(kv: &mut dyn Kv, db: u8) -> Result<Vec<Slot>, StoreError> {
+    let mut used = Vec::new();
+    let all = key::all_slots();
+    kv.scan(&all.from, &all.to, &mut |stored, _| {
+        if let Some(&[high, low, at_db, _]) = stored.first_chunk::<4>()
+            && at_db == db
+            && let Some(slot) = Slot::new(u16::from_be_bytes([high, low]))
+            && used.last() != Some(&slot)
+        {
+            used.push(slot);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(used)
 }
 
 /// Removes every key of every database: two range deletes.

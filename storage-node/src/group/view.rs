@@ -171,7 +171,11 @@ impl KvMut for View<'_> {
 
     fn delete_range(&mut self, from: Bytes, to: Bytes) {
         self.effects.delete_range(&from, &to);
-        self.undo.push(Undo::Layer(Box::new(self.overlay.layer.clone())));
+        // Undone in reverse, so the first copy of the layer undoes every later range as well, and
+        // whatever was set between them.
+        if !self.undo.iter().any(|undo| matches!(undo, Undo::Layer(_))) {
+            self.undo.push(Undo::Layer(Box::new(self.overlay.layer.clone())));
+        }
         self.overlay.latest = self.eid;
         self.overlay.layer.clear_range(from, to, self.eid);
     }
