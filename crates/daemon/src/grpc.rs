@@ -15,6 +15,7 @@ pub const MESSAGE_BYTES_MAX: usize = (1 << 30) + (1 << 20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 
@@ -44,14 +45,24 @@ pub fn server() -> tonic::transport::Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-/// Serves `router` on `listener` until `shutdown` resolves.
+/// Serves `router` on `listener` until `shutdown` resolves. Calls under way get a moment to end;
+/// streams between processes never would by themselves.
 pub async fn serve(
     listener: Box<dyn Listener>,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let incoming = futures_accept(listener);
-    router.serve_with_incoming_shutdown(incoming, shutdown).await
+    let (ending, ended) = tokio::sync::oneshot::channel::<()>();
+    let grace_over = async {
+        shutdown.await;
+        drop(ending);
+        tokio::time::sleep(SHUTDOWN_GRACE).await;
+    };
+    tokio::select! {
+        served = router.serve_with_incoming_shutdown(incoming, async { drop(ended.await) }) => served,
+        () = grace_over => Ok(()),
+    }
 }
 
 fn futures_accept(listener: Box<dyn Listener>) -> impl tokio_stream::Stream<Item = io::Result<ServerIo>> {

@@ -268,19 +268,23 @@ impl Core {
     }
 }
 
-/// Hands answers to their targets; each that asks is flushed once.
+/// Hands answers to their targets; each that asks is flushed once, in the order of asking: nothing
+/// may depend on where memory was free, or the simulation would not repeat itself.
 fn deliver(answers: impl Iterator<Item = (Sink, Result<Bytes, RouteError>)>, flush: bool) {
-    let mut to_flush: Vec<Rc<dyn ReplyTarget>> = Vec::new();
-    for (sink, result) in answers {
+    let mut to_flush: Vec<(usize, Rc<dyn ReplyTarget>)> = Vec::new();
+    for (asked, (sink, result)) in answers.enumerate() {
         let wants_flush = sink.to.reply(sink.token, result);
-        let is_last = to_flush.last().is_some_and(|last| address_of(last) == address_of(&sink.to));
+        let is_last = to_flush.last().is_some_and(|(_, last)| address_of(last) == address_of(&sink.to));
         if flush && wants_flush && !is_last {
-            to_flush.push(sink.to);
+            to_flush.push((asked, sink.to));
         }
     }
-    to_flush.sort_unstable_by_key(address_of);
-    to_flush.dedup_by_key(|target| address_of(target));
-    for target in to_flush {
+    if to_flush.len() > 1 {
+        to_flush.sort_unstable_by_key(|(asked, target)| (address_of(target), *asked));
+        to_flush.dedup_by_key(|(_, target)| address_of(target));
+        to_flush.sort_unstable_by_key(|(asked, _)| *asked);
+    }
+    for (_, target) in to_flush {
         target.flush();
     }
 }

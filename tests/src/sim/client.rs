@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    cluster::{PLAIN_PORT, PROXIES},
+    cluster::{CLUSTER_PORT, PLAIN_PORT, PROXIES},
     env::elapsed_ms,
     resp::{Connection, Value},
     rng::Rng,
@@ -91,11 +91,19 @@ struct Client {
     shared: Rc<Shared>,
     connection: Option<Connection>,
     proxy: usize,
+    port: u16,
 }
 
 impl Client {
     fn new(id: u32, shared: Rc<Shared>) -> Self {
-        Self { id, name: format!("client-{id}"), shared, connection: None, proxy: id as usize % PROXIES }
+        Self {
+            id,
+            name: format!("client-{id}"),
+            shared,
+            connection: None,
+            proxy: id as usize % PROXIES,
+            port: PLAIN_PORT,
+        }
     }
 
     /// One command; whatever goes wrong ends the connection.
@@ -104,7 +112,7 @@ impl Client {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => {
-                    let addr = format!("proxy-{}:{PLAIN_PORT}", self.proxy + 1);
+                    let addr = format!("proxy-{}:{}", self.proxy + 1, self.port);
                     Connection::open(&addr, &self.name, &self.shared.trace).await?
                 }
             };
@@ -137,9 +145,11 @@ impl Client {
     }
 }
 
-/// Errors that promise that nothing was or will be done.
+/// First words of errors that promise that nothing was or will be done.
+const REFUSALS: [&str; 4] = ["CLUSTERDOWN", "OVERLOADED", "MISCONF", "OOM"];
+
 fn is_refusal(error: &str) -> bool {
-    error.starts_with("CLUSTERDOWN")
+    REFUSALS.iter().any(|word| error.starts_with(word))
 }
 
 fn outcome_of(operation: Operation, reply: io::Result<Value>) -> Outcome {
@@ -213,8 +223,9 @@ pub async fn warden(shared: Rc<Shared>) -> turmoil::Result {
     // By then every client has its last answer, or has given up.
     sleep(PATIENCE).await;
     for proxy in 0..PROXIES {
-        (client.connection, client.proxy) = (None, proxy);
+        (client.connection, client.proxy, client.port) = (None, proxy, CLUSTER_PORT);
         is_ok(&mut client).await;
+        (client.connection, client.port) = (None, PLAIN_PORT);
         let keys = shared.history.borrow().keys();
         for key in keys {
             read(&mut client, proxy, &key).await;

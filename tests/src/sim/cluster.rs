@@ -20,7 +20,8 @@ use super::{
 
 const META_PORT: u16 = 7300;
 const STORE_PORT: u16 = 7400;
-const CLUSTER_PORT: u16 = 6379;
+/// The listener that answers CLUSTER commands.
+pub const CLUSTER_PORT: u16 = 6379;
 /// Where the clients connect.
 pub const PLAIN_PORT: u16 = 6380;
 

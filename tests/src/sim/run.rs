@@ -75,27 +75,28 @@ enum Wrong {
     Unreadable { store: String, error: anyhow::Error },
 }
 
-/// Runs `plan` with all data below `root`. The calling thread is the simulation's own.
+/// Runs `plan` with all data below `root`. The calling thread is the simulation's own, and entered
+/// [`determinism`] before it did anything else.
 pub fn run(plan: &Plan, root: &Path) -> std::io::Result<Report> {
     let trace = match &plan.trace_file {
         Some(path) => Trace::logged(path)?,
         None => Trace::default(),
     };
-    determinism::enter(plan.seed);
     let mut world = World::new(plan, root, trace.clone());
-    let result = world.live();
+    let lived = world.live();
+    let (simulated_ms, remains) = (world.now_ms(), world.end());
     determinism::leave();
-    let verdict = result.and_then(|()| world.judge());
+    let verdict = lived.and_then(|()| remains.judge());
     let (trace, events) = trace.summary();
-    let history = world.shared.history.borrow();
+    let history = remains.shared.history.borrow();
     Ok(Report {
         seed: plan.seed,
         trace,
         events,
         operations: history.len(),
         unknown: history.unknown(),
-        faults: world.nemesis.faults(),
-        simulated_ms: world.now_ms(),
+        faults: remains.faults,
+        simulated_ms,
         violation: verdict.err().map(|wrong| wrong.to_string()),
     })
 }
@@ -179,6 +180,20 @@ impl World<'_> {
         })
     }
 
+    /// Every process gone, its files closed.
+    fn end(self) -> Remains {
+        Remains { cluster: self.cluster, shared: self.shared, faults: self.nemesis.faults() }
+    }
+}
+
+/// What is left to look at when nothing runs any more.
+struct Remains {
+    cluster: Cluster,
+    shared: Rc<Shared>,
+    faults: u64,
+}
+
+impl Remains {
     fn judge(&self) -> Result<(), Wrong> {
         let history = self.shared.history.borrow();
         self.count()?;

@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use miraft_tests::sim::{
-    self, Menu, Plan,
+    self, Menu, Plan, determinism,
     suite::{Suite, Verdict},
 };
 use storage_node::Faults;
@@ -53,13 +53,17 @@ fn prepare() -> anyhow::Result<ExitCode> {
 
 fn simulate(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     let plan = plan(&mut Arguments(arguments))?;
+    // Before anything else: the thread's hash keys are drawn once, when first needed.
+    determinism::enter(plan.seed);
     if let Ok(filter) = std::env::var("RUST_LOG") {
         let filter = tracing_subscriber::EnvFilter::new(filter);
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let root = tempfile::Builder::new().prefix("miraft-sim-").tempdir_in(parent)?;
+    let root = tempfile::Builder::new()
+        .prefix(&format!("miraft-sim-{:010}-", std::process::id()))
+        .tempdir_in(parent)?;
     let report = sim::run(&plan, root.path())?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(if report.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
