@@ -24,6 +24,9 @@ const POLL: Duration = Duration::from_millis(20);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(300);
 /// A key is used for so long and then left, so that its history stays short.
 const EPOCH_MS: u64 = 4_000;
+/// Clients from this number on only read: they would notice a leader that is none any more, where
+/// one that writes gets stuck with it.
+const FIRST_READER: u32 = 5;
 const REGISTERS: usize = 3;
 const COUNTERS: usize = 3;
 /// Keys written before the storm, enough to reach every group.
@@ -183,23 +186,26 @@ pub async fn storm(id: u32, shared: Rc<Shared>) -> turmoil::Result {
         sleep(POLL).await;
     }
     while shared.phase.get() == Phase::Storm {
-        let epoch = elapsed_ms() / EPOCH_MS;
-        let well = match rng.below(10) {
-            0..=4 => {
-                let key = format!("counter:{epoch}:{}", rng.below(COUNTERS));
-                client.ask(&key, if rng.one_in(5) { Operation::Get } else { Operation::Incr }).await
-            }
-            other => {
-                let key = format!("register:{epoch}:{}", rng.below(REGISTERS));
-                written += 1;
-                let unique = i64::from(id) * 1_000_000 + written;
-                client.ask(&key, if other < 7 { Operation::Set(unique) } else { Operation::Get }).await
-            }
-        };
+        let (key, operation) = choose(id, &mut rng, &mut written);
+        let well = client.ask(&key, operation).await;
         let pause = if well { Duration::from_millis(rng.range(0, 12)) } else { PAUSE_AFTER_ERROR };
         sleep(pause).await;
     }
     Ok(())
+}
+
+fn choose(id: u32, rng: &mut Rng, written: &mut i64) -> (String, Operation) {
+    let epoch = elapsed_ms() / EPOCH_MS;
+    let is_counter = rng.one_in(2);
+    let key = match is_counter {
+        true => format!("counter:{epoch}:{}", rng.below(COUNTERS)),
+        false => format!("register:{epoch}:{}", rng.below(REGISTERS)),
+    };
+    if id >= FIRST_READER || rng.one_in(4) {
+        return (key, Operation::Get);
+    }
+    *written += 1;
+    (key, if is_counter { Operation::Incr } else { Operation::Set(i64::from(id) * 1_000_000 + *written) })
 }
 
 /// Finds out when the cluster serves, and reads every key when the storm is over.

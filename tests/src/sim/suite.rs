@@ -24,8 +24,8 @@ pub struct Suite {
     /// Runs of each seed; all must agree.
     pub repeats: usize,
     pub jobs: usize,
-    /// Begin no further seed when one has failed.
-    pub stop_at_failure: bool,
+    /// Begin no further seed after such a verdict.
+    pub enough: fn(&Verdict) -> bool,
 }
 
 /// What became of a seed.
@@ -57,7 +57,7 @@ impl Suite {
             while let Some(&seed) = self.seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let verdict = self.judge(seed)?;
                 done(&verdict);
-                if self.stop_at_failure && !verdict.is_fine() {
+                if (self.enough)(&verdict) {
                     next.store(self.seeds.len(), Ordering::Relaxed);
                 }
                 verdicts.lock().unwrap_or_else(|e| e.into_inner()).push(verdict);

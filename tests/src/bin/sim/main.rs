@@ -15,6 +15,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -27,6 +28,9 @@ use storage_node::Faults;
 /// Set in the process that simulates.
 const PREPARED: &str = "MIRAFT_SIM_PREPARED";
 const STORM_MS: u64 = 25_000;
+/// Real time that a run may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+const HANGS: i32 = 3;
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = std::env::args().skip(1);
@@ -64,9 +68,21 @@ fn simulate(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     let root = tempfile::Builder::new()
         .prefix(&format!("miraft-sim-{:010}-", std::process::id()))
         .tempdir_in(parent)?;
+    watch(root.path().to_owned());
     let report = sim::run(&plan, root.path())?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(if report.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Ends the process if the simulation hangs: a task that never rests stops simulated time.
+fn watch(root: PathBuf) {
+    std::thread::spawn(move || {
+        std::thread::sleep(PATIENCE);
+        eprintln!("the simulation hangs");
+        // Best effort: the process ends, whatever stays behind.
+        let _ = std::fs::remove_dir_all(root);
+        std::process::exit(HANGS);
+    });
 }
 
 fn plan(arguments: &mut Arguments) -> anyhow::Result<Plan> {
@@ -110,7 +126,7 @@ fn run_suite(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
         arguments: arguments.0,
         repeats,
         jobs,
-        stop_at_failure: false,
+        enough: |_| false,
     };
     let verdicts = suite.run(show)?;
     let bad = verdicts.iter().filter(|verdict| !verdict.is_fine()).count();
