@@ -1,0 +1,76 @@
+//! `MetaAdmin`: read the state, see the members, change the topology.
+
+use std::time::Duration;
+
+use proto::v1::{
+    ApplyRequest, ApplyResponse, GetStateRequest, GetStateResponse, MembersRequest, MembersResponse,
+    meta_admin_server::MetaAdmin,
+};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+use topology::Command;
+
+use super::{Service, not_leader};
+use crate::proposal::{Answer, Proposal};
+
+const OPERATION_BYTES_MAX: usize = 128;
+const APPLY_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+#[tonic::async_trait]
+impl MetaAdmin for Service {
+    async fn get_state(&self, _: Request<GetStateRequest>) -> Result<Response<GetStateResponse>, Status> {
+        self.reign()?;
+        if !self.core.consensus.confirm().await {
+            return Err(not_leader(&self.core));
+        }
+        let published = self.core.states.borrow().clone();
+        let leaders = self.core.hints.borrow().to_vec();
+        let (state, version) = (published.json(), published.state.version.0);
+        Ok(Response::new(GetStateResponse { state, version, leaders }))
+    }
+
+    /// As this node sees them: any may be asked.
+    async fn members(&self, _: Request<MembersRequest>) -> Result<Response<MembersResponse>, Status> {
+        let (members, leader, term) = self.core.consensus.members();
+        Ok(Response::new(MembersResponse { members, leader, term }))
+    }
+
+    /// Answers success only once no proxy shows an older topology any more.
+    async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<ApplyResponse>, Status> {
+        let request = request.into_inner();
+        let reign = self.reign()?;
+        let wait = match request.timeout_ms {
+            0 => self.core.apply_timeout,
+            ms => Duration::from_millis(ms.into()).min(APPLY_TIMEOUT_MAX),
+        };
+        let deadline = Instant::now() + wait;
+        let proposal = proposal_of(request)?;
+        let proposed = self.core.consensus.propose(&proposal, wait).await;
+        let answer = proposed.map_err(|error| self.propose_status(error))?;
+        if answer.error.is_empty() {
+            let in_force = self.core.in_force(answer.version, &reign, deadline).await;
+            in_force.map_err(|error| self.not_in_force_status(error))?;
+        }
+        let Answer { version, error, .. } = answer;
+        Ok(Response::new(ApplyResponse { version: version.0, error }))
+    }
+}
+
+fn proposal_of(request: ApplyRequest) -> Result<Proposal, Status> {
+    if request.operation_id.len() > OPERATION_BYTES_MAX {
+        let text = format!("operation_id: longer than {OPERATION_BYTES_MAX} bytes");
+        return Err(Status::invalid_argument(text));
+    }
+    let command: Command = serde_json::from_slice(&request.command)
+        .map_err(|error| Status::invalid_argument(format!("command: {error}")))?;
+    match may_be_asked_for(&command) {
+        true => Ok(Proposal { operation: request.operation_id, command }),
+        false => Err(Status::invalid_argument("command: meta decides that by itself")),
+    }
+}
+
+/// Leases and what was observed are the leader's own affair: its bookkeeping has to agree with them.
+fn may_be_asked_for(command: &Command) -> bool {
+    use Command::*;
+    !matches!(command, Init { .. } | ProxyLeaseExpired { .. } | ProxyAlive { .. } | GroupFormed { .. })
+}

@@ -1,0 +1,224 @@
+//! Meta nodes in threads of this process, and stand-ins for storage nodes and proxies. Nodes find
+//! one another by made-up names; each really listens on a free loopback port.
+
+mod fakes;
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use daemon::{
+    env::{BoxFuture, BoxIo, Env, Listener, Net},
+    meta_client::MetaClient,
+};
+use parking_lot::Mutex;
+use proto::v1::{
+    ApplyRequest, ApplyResponse, GetStateRequest, MembersRequest, meta_admin_client::MetaAdminClient,
+};
+use tokio_util::sync::CancellationToken;
+use topology::{ClusterState, Command};
+
+pub use fakes::{FakeProxy, FakeStore, ProxyView};
+
+/// Longer than anything here takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Names instead of ports.
+#[derive(Clone, Default)]
+struct Names(Arc<Mutex<HashMap<String, SocketAddr>>>);
+
+impl Net for Names {
+    fn dial<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<BoxIo>> {
+        Box::pin(async move {
+            let addr = self.0.lock().get(name).copied().ok_or(io::ErrorKind::ConnectionRefused)?;
+            Env::real().net.dial(&addr.to_string()).await
+        })
+    }
+
+    fn bind<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = Env::real().net.bind("127.0.0.1:0").await?;
+            self.0.lock().insert(name.to_owned(), listener.local_addr()?);
+            Ok(listener)
+        })
+    }
+}
+
+struct Node {
+    thread: JoinHandle<()>,
+    kill: CancellationToken,
+    stop: CancellationToken,
+}
+
+/// A meta group. Nodes are numbered from 1.
+pub struct Metas {
+    env: Env,
+    size: u64,
+    directory: tempfile::TempDir,
+    nodes: HashMap<u64, Node>,
+    tweak: fn(&mut meta::Options),
+}
+
+impl Metas {
+    /// `size` nodes, started.
+    pub fn start(size: u64, tweak: fn(&mut meta::Options)) -> Self {
+        let env = Env { net: Arc::new(Names::default()), ..Env::real() };
+        let directory = tempfile::tempdir().unwrap();
+        let mut metas = Self { env, size, directory, nodes: HashMap::new(), tweak };
+        for id in 1..=size {
+            metas.start_node(id);
+        }
+        metas
+    }
+
+    pub fn start_node(&mut self, id: u64) {
+        let mut options = meta::Options {
+            id,
+            data_dir: self.data_dir(id),
+            listen: name(id),
+            advertise: name(id),
+            peers: (1..=self.size).map(|peer| format!("{peer}={}", name(peer))).collect(),
+            ..meta::Options::default()
+        };
+        (self.tweak)(&mut options);
+        let (kill, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (killed, stopped, env) = (kill.clone(), stop.clone(), self.env.clone());
+        let thread = std::thread::spawn(move || {
+            daemon::process::block_on(async move {
+                tokio::select! {
+                    ended = meta::run(options, env, |_| {}, stopped) => ended.expect("a meta node failed"),
+                    () = killed.cancelled() => {}
+                }
+            })
+            .expect("a runtime");
+        });
+        self.nodes.insert(id, Node { thread, kill, stop });
+    }
+
+    pub fn data_dir(&self, id: u64) -> PathBuf {
+        self.directory.path().join(id.to_string())
+    }
+
+    /// Drops everything the node was doing, in the middle of it.
+    pub fn kill(&mut self, id: u64) {
+        let node = self.nodes.remove(&id).expect("a running node");
+        node.kill.cancel();
+        node.thread.join().unwrap();
+    }
+
+    pub fn stop(&mut self, id: u64) {
+        let node = self.nodes.remove(&id).expect("a running node");
+        node.stop.cancel();
+        node.thread.join().unwrap();
+    }
+
+    pub fn client(&self) -> MetaClient {
+        MetaClient::new(self.env.clone(), (1..=self.size).map(name).collect())
+    }
+
+    pub async fn state(&self) -> ClusterState {
+        let client = self.client();
+        let asked = client.admin(async |mut admin| admin.get_state(GetStateRequest {}).await);
+        let answer = tokio::time::timeout(PATIENCE, asked).await.expect("no answer").unwrap();
+        serde_json::from_slice(&answer.state).unwrap()
+    }
+
+    /// Waits until the state is as wanted.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&ClusterState) -> bool) -> ClusterState {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let state = self.state().await;
+            if wanted(&state) {
+                return state;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "never: {what}\n{}",
+                serde_json::to_string_pretty(&state).unwrap()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks the leader, whoever it is, until it answers.
+    pub async fn apply(&self, operation: &str, command: &Command) -> ApplyResponse {
+        let request = request(operation, command, 0);
+        let client = self.client();
+        let asked = client.admin(|mut admin| {
+            let request = request.clone();
+            async move { admin.apply(request).await }
+        });
+        tokio::time::timeout(PATIENCE, asked).await.expect("no answer").unwrap()
+    }
+
+    /// Asks one node, once.
+    pub async fn apply_at(
+        &self,
+        id: u64,
+        operation: &str,
+        command: &Command,
+        timeout_ms: u32,
+    ) -> Result<ApplyResponse, tonic::Status> {
+        let request = request(operation, command, timeout_ms);
+        self.admin(id).apply(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub fn admin(&self, id: u64) -> MetaAdminClient<tonic::transport::Channel> {
+        MetaAdminClient::new(daemon::grpc::channel(&self.env, &name(id)).unwrap())
+    }
+
+    pub async fn leader(&self) -> u64 {
+        let client = self.client();
+        // Only a leader answers this one.
+        client.admin(async |mut admin| admin.get_state(GetStateRequest {}).await).await.unwrap();
+        client.admin(async |mut admin| admin.members(MembersRequest {}).await).await.unwrap().leader
+    }
+
+    /// `count` stores and proxies, up and settled.
+    pub async fn populate(&self, stores: u64, proxies: u16) -> (Vec<FakeStore>, Vec<FakeProxy>) {
+        let stores: Vec<_> =
+            (1..=stores).map(|n| FakeStore::start(self.client(), n, &format!("s{n}"))).collect();
+        let proxies: Vec<_> = (0..proxies).map(|n| FakeProxy::start(self.client(), 7000 + n)).collect();
+        let count = proxies.len();
+        self.until("a settled cluster", |state| is_settled(state, count)).await;
+        (stores, proxies)
+    }
+}
+
+impl Drop for Metas {
+    fn drop(&mut self) {
+        for node in self.nodes.values() {
+            node.kill.cancel();
+        }
+        for (_, node) in self.nodes.drain() {
+            // A failed node has told so itself.
+            let _ = node.thread.join();
+        }
+    }
+}
+
+fn name(id: u64) -> String {
+    format!("meta-{id}:1")
+}
+
+fn request(operation: &str, command: &Command, timeout_ms: u32) -> ApplyRequest {
+    let command = serde_json::to_vec(command).unwrap().into();
+    ApplyRequest { operation_id: operation.to_owned(), command, timeout_ms }
+}
+
+/// Groups exist and are formed, all slots are owned, every group is fronted by a live proxy, and
+/// `proxies` of them are live.
+pub fn is_settled(state: &ClusterState, proxies: usize) -> bool {
+    let fronted: usize = state.live_proxies().map(|(_, p)| p.fronts.len()).sum();
+    !state.groups.is_empty()
+        && state.groups.values().all(|g| g.formed)
+        && state.groups.values().map(|g| g.slots.len()).sum::<usize>() == 16384
+        && (proxies == 0 || fronted == state.groups.len())
+        && state.live_proxies().count() == proxies
+}
