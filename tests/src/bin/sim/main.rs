@@ -15,6 +15,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -68,21 +69,25 @@ fn simulate(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     let root = tempfile::Builder::new()
         .prefix(&format!("miraft-sim-{:010}-", std::process::id()))
         .tempdir_in(parent)?;
-    watch(root.path().to_owned());
+    let _watched = watch(root.path().to_owned());
     let report = sim::run(&plan, root.path())?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(if report.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Ends the process if the simulation hangs: a task that never rests stops simulated time.
-fn watch(root: PathBuf) {
+/// Ends the process if the simulation hangs: a task that never rests stops simulated time. Until
+/// the sender is dropped.
+fn watch(root: PathBuf) -> mpsc::Sender<()> {
+    let (done, finished) = mpsc::channel();
     std::thread::spawn(move || {
-        std::thread::sleep(PATIENCE);
-        eprintln!("the simulation hangs");
-        // Best effort: the process ends, whatever stays behind.
-        let _ = std::fs::remove_dir_all(root);
-        std::process::exit(HANGS);
+        if finished.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("the simulation hangs");
+            // Best effort: the process ends, whatever stays behind.
+            let _ = std::fs::remove_dir_all(root);
+            std::process::exit(HANGS);
+        }
     });
+    done
 }
 
 fn plan(arguments: &mut Arguments) -> anyhow::Result<Plan> {
