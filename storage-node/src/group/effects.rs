@@ -27,6 +27,9 @@ const HEAD_BYTES: usize = 17;
 #[error("malformed log entry: {0}")]
 pub struct Malformed(&'static str);
 
+/// Inclusive ranges of slots.
+pub type SlotRanges = Vec<(u16, u16)>;
+
 /// A place in a builder to go back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -189,7 +192,7 @@ impl Effects {
     }
 
     /// The slots the group serves from this entry on, and the topology version they come from.
-    pub fn slots(&self) -> Result<Option<(u64, Vec<(u16, u16)>)>, Malformed> {
+    pub fn slots(&self) -> Result<Option<(u64, SlotRanges)>, Malformed> {
         if self.slots.is_empty() {
             return Ok(None);
         }

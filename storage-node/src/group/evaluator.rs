@@ -123,14 +123,15 @@ impl Evaluator {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(outcome) = self.proposals.next(), if !self.proposals.is_empty() => {
-                    self.on_outcome(outcome);
-                }
+                // Before outcomes: refusals in a row must not hide that another leads by now.
                 changed = server.changed() => {
                     if changed.is_err() {
                         break;
                     }
                     self.follow_leadership();
+                }
+                Some(outcome) = self.proposals.next(), if !self.proposals.is_empty() => {
+                    self.on_outcome(outcome);
                 }
                 () = self.shared.applied.notified(), if matches!(self.role, Role::CatchingUp(_)) => {
                     self.serve_if_caught_up();
@@ -310,9 +311,10 @@ impl Evaluator {
                 }
             }
             Err(refusal) => {
+                // Raft may still call this replica the leader: the next tick asks again, so that a
+                // leader whose proposals are refused does not spin.
                 self.in_flight.push_front(entry);
                 self.step_down(refusal);
-                self.follow_leadership();
             }
         }
     }
@@ -395,7 +397,9 @@ impl Evaluator {
     }
 
     fn on_tick(&mut self) {
+        self.follow_leadership();
         if !matches!(self.role, Role::Serving(_)) {
+            self.serve_if_caught_up();
             return;
         }
         if !self.in_flight.is_empty() && !self.lease_holds() {

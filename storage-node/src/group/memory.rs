@@ -1,29 +1,23 @@
 //! Key-value changes that are not in RocksDB yet: a layer of points and cleared ranges.
 //!
-//! A layer hides everything below it that it mentions. Points live in a hash map, since that is how
-//! commands look them up; records outside the slots (expiry index, sessions) live in an ordered
-//! map, since those are only walked in order.
+//! A layer hides everything below it that it mentions. Points live in an ordered map: a walk over a
+//! range then costs what the range holds, however much the layer does.
 
 use std::{collections::BTreeMap, ops::Bound};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
-
-/// First byte of keys that belong to no slot.
-pub const RECORD_PREFIX: u8 = 0xFF;
 
 /// A layer whose points carry a tag (the entry that wrote them, or nothing).
 #[derive(Clone)]
 pub struct Layer<T> {
-    points: HashMap<Bytes, (Option<Bytes>, T), foldhash::fast::RandomState>,
-    records: BTreeMap<Bytes, (Option<Bytes>, T)>,
+    points: BTreeMap<Bytes, (Option<Bytes>, T)>,
     cleared: Vec<(Bytes, Bytes, T)>,
     bytes: usize,
 }
 
 impl<T> Default for Layer<T> {
     fn default() -> Self {
-        Self { points: HashMap::default(), records: BTreeMap::new(), cleared: Vec::new(), bytes: 0 }
+        Self { points: BTreeMap::new(), cleared: Vec::new(), bytes: 0 }
     }
 }
 
@@ -38,8 +32,7 @@ pub enum Found<T> {
 
 impl<T: Copy> Layer<T> {
     pub fn get(&self, key: &[u8]) -> Found<T> {
-        let point = if is_record(key) { self.records.get(key) } else { self.points.get(key) };
-        if let Some((value, tag)) = point {
+        if let Some((value, tag)) = self.points.get(key) {
             return Found::Here(value.clone(), *tag);
         }
         match self.clearing(key) {
@@ -51,20 +44,14 @@ impl<T: Copy> Layer<T> {
     /// Sets or deletes a key; answers what the layer said of it before.
     pub fn set(&mut self, key: Bytes, value: Option<Bytes>, tag: T) -> Option<(Option<Bytes>, T)> {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + 64;
-        if is_record(&key) {
-            self.records.insert(key, (value, tag))
-        } else {
-            self.points.insert(key, (value, tag))
-        }
+        self.points.insert(key, (value, tag))
     }
 
     /// Puts back what [`set`](Self::set) answered.
     pub fn restore(&mut self, key: &Bytes, previous: Option<(Option<Bytes>, T)>) {
-        match (is_record(key), previous) {
-            (true, Some(p)) => drop(self.records.insert(key.clone(), p)),
-            (true, None) => drop(self.records.remove(key)),
-            (false, Some(p)) => drop(self.points.insert(key.clone(), p)),
-            (false, None) => drop(self.points.remove(key)),
+        match previous {
+            Some(previous) => drop(self.points.insert(key.clone(), previous)),
+            None => drop(self.points.remove(key)),
         }
     }
 
@@ -75,21 +62,14 @@ impl<T: Copy> Layer<T> {
         }
         let inside = |key: &Bytes| *key >= from && *key < to;
         self.points.retain(|key, _| !inside(key));
-        self.records.retain(|key, _| !inside(key));
         self.bytes += from.len() + to.len() + 64;
         self.cleared.push((from, to, tag));
     }
 
     /// Forgets `key` if it still carries `tag`.
     pub fn forget(&mut self, key: &[u8], forget: impl Fn(T) -> bool) {
-        if is_record(key) {
-            if self.records.get(key).is_some_and(|(_, tag)| forget(*tag)) {
-                self.records.remove(key);
-            }
-        } else if let hashbrown::hash_map::EntryRef::Occupied(entry) = self.points.entry_ref(key)
-            && forget(entry.get().1)
-        {
-            entry.remove();
+        if self.points.get(key).is_some_and(|(_, tag)| forget(*tag)) {
+            self.points.remove(key);
         }
     }
 
@@ -114,38 +94,29 @@ impl<T: Copy> Layer<T> {
         if !self.cleared.is_empty() {
             merged.retain(|key, _| self.clearing(key).is_none());
         }
-        let records = (Bound::Included(from), Bound::Excluded(to));
         if from < to {
-            merged.extend(self.records.range::<[u8], _>(records).map(|(k, (v, _))| (k.clone(), v.clone())));
-        }
-        if !is_record(from) {
-            let inside = self.points.iter().filter(|(k, _)| &k[..] >= from && &k[..] < to);
-            merged.extend(inside.map(|(k, (v, _))| (k.clone(), v.clone())));
+            let range = (Bound::Included(from), Bound::Excluded(to));
+            merged.extend(self.points.range::<[u8], _>(range).map(|(k, (v, _))| (k.clone(), v.clone())));
         }
     }
 
-    /// All points in no particular order.
+    /// All points in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, Option<&Bytes>)> {
-        let points = self.points.iter().chain(self.records.iter());
-        points.map(|(key, (value, _))| (key, value.as_ref()))
+        self.points.iter().map(|(key, (value, _))| (key, value.as_ref()))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty() && self.records.is_empty() && self.cleared.is_empty()
+        self.points.is_empty() && self.cleared.is_empty()
     }
 
     pub fn len(&self) -> usize {
-        self.points.len() + self.records.len()
+        self.points.len()
     }
 
     /// Bytes added since the layer was last empty (an upper bound of what it holds).
     pub fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-fn is_record(key: &[u8]) -> bool {
-    key.first() == Some(&RECORD_PREFIX)
 }
 
 #[cfg(test)]

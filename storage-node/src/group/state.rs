@@ -10,6 +10,7 @@
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
+use datatypes::kv::Visit;
 use raft_rocks::{LogId, StoredMembership};
 use serde::{Deserialize, Serialize};
 use topology::SlotSet;
@@ -108,7 +109,7 @@ impl GroupState {
         upper: &Layer<T>,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), EngineError> {
         if from >= to {
             return Ok(());
@@ -241,9 +242,7 @@ impl FlushJob {
         for (from, to, ()) in self.layer.cleared() {
             batch.delete_range(from, to);
         }
-        let mut points: Vec<_> = self.layer.iter().collect();
-        points.sort_unstable_by_key(|(key, _)| *key);
-        for (key, value) in points {
+        for (key, value) in self.layer.iter() {
             match value {
                 Some(value) => batch.put(key, value),
                 None => batch.delete(key),
