@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use proto::v1::MetaMember;
-use raft_rocks::{Member, Payload, Raft};
+use raft_rocks::{Member, Payload, Raft, RaftMetrics};
 use tokio::time::timeout;
 
 use crate::{
@@ -56,7 +56,18 @@ impl Consensus {
     /// The term it leads in, as far as it knows by itself.
     pub fn leading_term(&self) -> Option<u64> {
         let metrics = raft_rocks::metrics(&self.raft);
-        (metrics.current_leader == Some(self.id) && metrics.state.is_leader()).then_some(metrics.current_term)
+        self.leads(&metrics).then_some(metrics.current_term)
+    }
+
+    fn leads(&self, metrics: &RaftMetrics) -> bool {
+        metrics.current_leader == Some(self.id) && metrics.state.is_leader()
+    }
+
+    /// Waits until this node leads, as far as it knows by itself. None: Raft has stopped.
+    pub async fn elected(&self) -> Option<u64> {
+        let wait = self.raft.wait(None);
+        let elected = wait.metrics(|metrics| self.leads(metrics), "this node leads").await;
+        elected.ok().map(|metrics| metrics.current_term)
     }
 
     pub fn leader_addr(&self) -> Option<String> {

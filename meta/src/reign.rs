@@ -1,7 +1,7 @@
 //! What the leader of meta does besides answering: it confirms its leadership at intervals, so that
 //! leases can be renewed, and proposes what the reconciler asks for.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,8 @@ use crate::{
 };
 
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks at whether this node leads, while it does not.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// Between two attempts to have a leadership confirmed.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(50);
 
 /// The reign of this node is over.
 struct Deposed;
@@ -42,22 +42,23 @@ impl Ruler {
 
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        loop {
-            if let Some(term) = self.core.consensus.leading_term() {
-                tokio::select! {
-                    _ = self.reign(term) => {}
-                    () = stop.cancelled() => {}
-                }
-                self.core.reign.send_replace(None);
-            }
-            tokio::select! {
-                () = sleep(LOOK_INTERVAL) => {}
-                () = stop.cancelled() => return,
-            }
+        tokio::select! {
+            () = self.rule_when_elected() => {}
+            () = stop.cancelled() => {}
+        }
+        self.core.reign.send_replace(None);
+    }
+
+    async fn rule_when_elected(&mut self) {
+        let core = self.core.clone();
+        while let Some(term) = core.consensus.elected().await {
+            let Err(Deposed) = self.reign(term).await;
+            core.reign.send_replace(None);
+            sleep(CONFIRM_PAUSE).await;
         }
     }
 
-    async fn reign(&mut self, term: u64) -> Result<(), Deposed> {
+    async fn reign(&mut self, term: u64) -> Result<Infallible, Deposed> {
         let asked = Instant::now();
         if !self.core.consensus.confirm().await {
             return Err(Deposed);
@@ -79,7 +80,7 @@ impl Ruler {
         self.core.reign.send_replace(Some(Reign { term, number: self.reigns, confirmed }));
     }
 
-    async fn rule(&mut self, term: u64) -> Result<(), Deposed> {
+    async fn rule(&mut self, term: u64) -> Result<Infallible, Deposed> {
         let core = self.core.clone();
         let mut ticks = interval(self.confirm_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

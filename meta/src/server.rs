@@ -87,9 +87,10 @@ pub async fn run_with(
 
     let ruling = tokio::spawn(Ruler::new(core.clone(), options.policy()).run(tasks.clone()));
     tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
         lived = live(&core, &env, members, &readiness) => lived?,
         served = &mut serving => anyhow::bail!("the gRPC listener ended: {served:?}"),
-        () = stop.cancelled() => {}
     }
     readiness.set(false);
     tasks.cancel();

@@ -31,7 +31,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Meta is never silent for so long on a stream that works.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 const PAUSE_MIN_MS: u64 = 20;
-const PAUSE_MAX_MS: u64 = 500;
+const PAUSE_MAX_MS: u64 = 250;
+/// How often in a row a node's word for who leads is followed without a pause.
+const HOPS_MAX: u32 = 2;
 const EVENTS_QUEUED: usize = 16;
 /// Heartbeats whose sending time is remembered; meta answers one of the latest.
 const SENT_REMEMBERED: usize = 64;
@@ -165,9 +167,11 @@ impl MetaClient {
             match self.once(&call).await {
                 Ok(answer) => return Ok(answer),
                 Err(status) if is_definite(status.code()) => return Err(Refused(Box::new(status))),
-                Err(status) => tracing::debug!(%status, "meta did not answer"),
+                Err(status) => {
+                    tracing::debug!(%status, "meta did not answer");
+                    pause.wait(&self.env, &status).await;
+                }
             }
-            pause.wait(&self.env).await;
         }
     }
 
@@ -210,8 +214,7 @@ impl MetaClient {
             target.leader = Some(addr.to_owned());
             return;
         };
-        let named = status.metadata().get(LEADER_METADATA).and_then(|value| value.to_str().ok());
-        target.leader = named.filter(|&leader| leader != addr).map(str::to_owned);
+        target.leader = leader_named_by(status).filter(|&leader| leader != addr).map(str::to_owned);
         if target.leader.is_none() && !self.shared.addrs.is_empty() {
             target.next = (target.next + 1) % self.shared.addrs.len();
         }
@@ -226,14 +229,25 @@ fn is_definite(code: Code) -> bool {
     )
 }
 
+fn leader_named_by(status: &Status) -> Option<&str> {
+    status.metadata().get(LEADER_METADATA)?.to_str().ok()
+}
+
 /// Exponential, bounded, jittered.
 #[derive(Default)]
 struct Pause {
     failures: u32,
+    hops: u32,
 }
 
 impl Pause {
-    async fn wait(&mut self, env: &Env) {
+    /// Returns at once if `status` tells whom to ask instead.
+    async fn wait(&mut self, env: &Env, status: &Status) {
+        if leader_named_by(status).is_some() && self.hops < HOPS_MAX {
+            self.hops += 1;
+            return;
+        }
+        self.hops = 0;
         let longest = (PAUSE_MIN_MS << self.failures.min(10)).min(PAUSE_MAX_MS);
         self.failures += 1;
         let pause_ms = longest / 2 + env.entropy.next_u64() % (longest / 2 + 1);
@@ -262,15 +276,13 @@ impl Watcher {
         let mut pause = Pause::default();
         loop {
             let opened = Instant::now();
-            match self.stream().await {
-                Ended::Over => return,
-                Ended::Broken(status) => tracing::debug!(%status, "the watch stream of meta ended"),
-            }
+            let Ended::Broken(status) = self.stream().await else { return };
+            tracing::debug!(%status, "the watch stream of meta ended");
             if opened.elapsed() > SILENCE_MAX {
                 pause = Pause::default();
             }
             tokio::select! {
-                () = pause.wait(&self.client.env) => {}
+                () = pause.wait(&self.client.env, &status) => {}
                 () = self.events.closed() => return,
             }
         }

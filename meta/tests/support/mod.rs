@@ -59,6 +59,7 @@ struct Node {
 /// A meta group. Nodes are numbered from 1.
 pub struct Metas {
     env: Env,
+    asking: MetaClient,
     size: u64,
     directory: tempfile::TempDir,
     nodes: HashMap<u64, Node>,
@@ -70,7 +71,8 @@ impl Metas {
     pub fn start(size: u64, tweak: fn(&mut meta::Options)) -> Self {
         let env = Env { net: Arc::new(Names::default()), ..Env::real() };
         let directory = tempfile::tempdir().unwrap();
-        let mut metas = Self { env, size, directory, nodes: HashMap::new(), tweak };
+        let asking = MetaClient::new(env.clone(), (1..=size).map(name).collect());
+        let mut metas = Self { env, asking, size, directory, nodes: HashMap::new(), tweak };
         for id in 1..=size {
             metas.start_node(id);
         }
@@ -118,13 +120,13 @@ impl Metas {
         node.thread.join().unwrap();
     }
 
+    /// A new one: it knows nothing yet.
     pub fn client(&self) -> MetaClient {
         MetaClient::new(self.env.clone(), (1..=self.size).map(name).collect())
     }
 
     pub async fn state(&self) -> ClusterState {
-        let client = self.client();
-        let asked = client.admin(async |mut admin| admin.get_state(GetStateRequest {}).await);
+        let asked = self.asking.admin(async |mut admin| admin.get_state(GetStateRequest {}).await);
         let answer = tokio::time::timeout(PATIENCE, asked).await.expect("no answer").unwrap();
         serde_json::from_slice(&answer.state).unwrap()
     }
@@ -149,8 +151,7 @@ impl Metas {
     /// Asks the leader, whoever it is, until it answers.
     pub async fn apply(&self, operation: &str, command: &Command) -> ApplyResponse {
         let request = request(operation, command, 0);
-        let client = self.client();
-        let asked = client.admin(|mut admin| {
+        let asked = self.asking.admin(|mut admin| {
             let request = request.clone();
             async move { admin.apply(request).await }
         });
