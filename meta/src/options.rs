@@ -45,12 +45,12 @@ daemon::options! {
         /// Longest wait for a change to be committed and in force, unless the caller says.
         pub apply_timeout_ms: u64 = 4_000,
         /// Interval of Raft heartbeats.
-        pub raft_heartbeat_ms: u64 = 150,
+        pub raft_heartbeat_ms: u64 = 250,
         /// Shortest election timeout.
         pub raft_election_min_ms: u64 = 300,
         /// Longest election timeout. An election starts when a leader was silent for this and a
         /// random election timeout.
-        pub raft_election_max_ms: u64 = 500,
+        pub raft_election_max_ms: u64 = 600,
         /// Wait for the disk before a change counts: false loses changes in a power cut.
         pub fsync: bool = true,
     }
