@@ -90,11 +90,9 @@ impl Replica {
         let quiet = Duration::from_millis(options.election_max_ms);
         let refuse_votes_until = voted_before.then(|| Instant::now() + quiet);
         config.service.insert(group, replica, raft_handle(raft.clone()), refuse_votes_until);
-        tokio::spawn(elect_after(
-            raft.clone(),
-            if voted_before { quiet } else { Duration::ZERO },
-            stop.clone(),
-        ));
+        let quiet = if voted_before { quiet } else { Duration::ZERO };
+        let elections = raft_rocks::elect_after(raft.clone(), quiet);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(elections));
         tokio::spawn(Evaluator::new(shared.clone(), raft.clone()).run(stop.clone()));
         let checkpoints = Checkpoints {
             machine: machine.clone(),
@@ -180,15 +178,6 @@ impl Replica {
             tracing::warn!(group = self.shared.group, %error, "Raft did not stop cleanly");
         }
         if checkpoint { self.machine.checkpoint().await } else { Ok(()) }
-    }
-}
-
-/// A restarted voter may have granted a lease that it forgot: it neither votes nor stands for
-/// election before that lease has run out.
-async fn elect_after(raft: Raft<StateMachine>, quiet: Duration, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = tokio::time::sleep(quiet) => raft.runtime_config().elect(true),
     }
 }
 
