@@ -13,7 +13,7 @@ use proto::v1::{
 };
 use raft_rocks::{
     Durability, InlineExecutor, LogOptions, LogStore, Member, PeerService, Peers, Raft, RaftMetrics, SimDisk,
-    ThreadExecutor,
+    AdaptiveExecutor,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Router;
@@ -138,7 +138,7 @@ async fn start_raft(
     let log_options = LogOptions { durability, segment_bytes: LOG_SEGMENT_BYTES, ..LogOptions::default() };
     let log = match log_disk {
         Some((disk, executor)) => LogStore::open_on(Arc::new(disk), log_options, executor)?,
-        None => LogStore::open(directory.join("log"), log_options, ThreadExecutor)?,
+        None => LogStore::open(directory.join("log"), log_options, AdaptiveExecutor)?,
     };
     let (machine, states) = MetaMachine::open(directory.join("checkpoint"))?;
     let dial_env = env.clone();

@@ -40,7 +40,7 @@ fn log_append(c: &mut Criterion) {
         for groups in [1, GROUPS] {
             let dir = tempfile::tempdir().expect("temporary directory");
             let options = LogOptions { durability, ..LogOptions::default() };
-            let store = LogStore::open(dir.path(), options, ThreadExecutor).expect("opened");
+            let store = LogStore::open(dir.path(), options, AdaptiveExecutor).expect("opened");
             let index = AtomicU64::new(0);
             bench.throughput(Throughput::Elements(groups));
             bench.bench_function(BenchmarkId::new(format!("{durability:?}"), groups), |b| {

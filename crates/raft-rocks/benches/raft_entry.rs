@@ -11,6 +11,10 @@ use bytes::Bytes;
 use common::{MemoryMachine, cluster::Cluster};
 use raft_rocks::*;
 
+/// As in the product.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// An entry of 50 commands of 120 bytes.
 const PAYLOAD_BYTES: usize = 50 * 120;
 const WARM_UP: u64 = 500;

@@ -12,7 +12,7 @@ pub mod types;
 pub use config::{RaftTimings, elect_after, raft_config};
 pub use log::{
     Durability, GroupLog, InlineExecutor, LogExecutor, LogOptions, LogStore, LogUsage, OldestNeeded, SimDisk,
-    ThreadExecutor, has_history,
+    AdaptiveExecutor, has_history,
 };
 pub use network::{Dial, GroupNetwork, PeerNetwork, PeerService, Peers, RaftHandle, Registry, raft_handle};
 pub use openraft::{

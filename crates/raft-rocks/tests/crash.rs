@@ -283,7 +283,7 @@ async fn one_sync_covers_all_groups() {
 #[tokio::test]
 async fn a_real_directory_is_reopened_and_locked() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let open = || LogStore::open(dir.path(), small(), ThreadExecutor);
+    let open = || LogStore::open(dir.path(), small(), AdaptiveExecutor);
     for round in 0..5 {
         let store = open().expect("opened");
         assert_eq!(open().err().map(|error| error.kind()), Some(io::ErrorKind::ResourceBusy));

@@ -20,7 +20,7 @@ impl StoreBuilder<TypeConfig, GroupLog, MemoryMachine, (TempDir, LogStore)> for 
     ) -> Result<((TempDir, LogStore), GroupLog, MemoryMachine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().expect("temporary directory");
         let options = LogOptions { segment_bytes: 1 << 16, ..LogOptions::default() };
-        let store = LogStore::open(dir.path(), options, ThreadExecutor).expect("opened");
+        let store = LogStore::open(dir.path(), options, AdaptiveExecutor).expect("opened");
         let log = store.group(7);
         Ok(((dir, store), log, MemoryMachine::default()))
     }

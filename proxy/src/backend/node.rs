@@ -5,11 +5,11 @@ use std::{
     cell::{Cell, RefCell},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use daemon::grpc;
-use proto::v1::{DataRequest, data_client::DataClient};
+use proto::v1::{Batch, DataRequest, data_client::DataClient};
 use tokio::sync::Notify;
 use tokio_stream::Stream;
 use tonic::Status;
@@ -28,6 +28,8 @@ pub(super) struct Node {
 /// One stream, shared by its two directions.
 struct Conversation {
     open: Cell<bool>,
+    /// Something to send may have come since the last look.
+    woken: Cell<bool>,
     /// Of the task that writes, while there is nothing to write.
     writer: RefCell<Option<Waker>>,
 }
@@ -70,7 +72,7 @@ impl Node {
                 self.wanted.notified().await;
                 continue;
             }
-            let stream = Rc::new(Conversation { open: Cell::new(true), writer: RefCell::new(None) });
+            let stream = Rc::new(Conversation::new());
             self.stream.replace(Some(stream.clone()));
             let Err(error) = self.converse(&core, &stream).await;
             self.stream.replace(None);
@@ -90,7 +92,8 @@ impl Node {
         let mut client = DataClient::new(channel)
             .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX);
-        let source = Source { core: core.clone(), store: self.store, stream: stream.clone() };
+        let source =
+            Source { core: core.clone(), store: self.store, stream: stream.clone(), phase: Phase::Idle };
         let mut replies = client.stream(Requests(Bound::new(source))).await?.into_inner();
         loop {
             let message = replies.message().await?.ok_or(StreamError::Closed)?;
@@ -100,7 +103,12 @@ impl Node {
 }
 
 impl Conversation {
+    fn new() -> Self {
+        Self { open: Cell::new(true), woken: Cell::new(true), writer: RefCell::new(None) }
+    }
+
     fn wake(&self) {
+        self.woken.set(true);
         if let Some(writer) = &*self.writer.borrow() {
             writer.wake_by_ref();
         }
@@ -124,6 +132,42 @@ struct Source {
     core: Rc<Core>,
     store: StoreId,
     stream: Rc<Conversation>,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Nothing to send.
+    Idle,
+    /// Other connections may have commands for the same message: they are read first.
+    Gathering(Pin<Box<dyn Future<Output = ()>>>),
+    Sending,
+}
+
+impl Source {
+    fn poll_batches(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Batch>> {
+        loop {
+            match &mut self.phase {
+                Phase::Idle => {
+                    if !self.stream.woken.take() {
+                        self.stream.park(cx.waker());
+                        return Poll::Pending;
+                    }
+                    self.phase = Phase::Gathering(Box::pin(tokio::task::yield_now()));
+                }
+                Phase::Gathering(pause) => {
+                    ready!(pause.as_mut().poll(cx));
+                    self.phase = Phase::Sending;
+                }
+                Phase::Sending => {
+                    let batches = self.core.collect(self.store);
+                    if !batches.is_empty() {
+                        return Poll::Ready(batches);
+                    }
+                    self.phase = Phase::Idle;
+                }
+            }
+        }
+    }
 }
 
 struct Requests(Bound<Source>);
@@ -136,11 +180,6 @@ impl Stream for Requests {
         if !source.stream.open.get() {
             return Poll::Ready(None);
         }
-        let batches = source.core.collect(source.store);
-        if batches.is_empty() {
-            source.stream.park(cx.waker());
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(DataRequest { batches }))
+        source.poll_batches(cx).map(|batches| Some(DataRequest { batches }))
     }
 }

@@ -153,14 +153,27 @@ impl Evaluator {
 
     /// Evaluates what waits and proposes what was gathered.
     async fn work(&mut self) {
+        self.evaluate_backlog().await;
+        if self.may_propose() {
+            // What is on its way here joins the entry, and replies leave before the disk is busy.
+            tokio::task::yield_now().await;
+            self.evaluate_backlog().await;
+            self.propose();
+        }
+        self.shared.publish(matches!(self.role, Role::Serving(_)));
+    }
+
+    async fn evaluate_backlog(&mut self) {
         if self.has_room() {
             self.backlog.extend(self.shared.inbox.take());
         }
         if !self.backlog.is_empty() {
             self.drain_backlog().await;
         }
-        self.propose();
-        self.shared.publish(matches!(self.role, Role::Serving(_)));
+    }
+
+    fn may_propose(&self) -> bool {
+        !self.effects.is_empty() && self.in_flight.len() < ENTRIES_IN_FLIGHT_MAX
     }
 
     async fn drain_backlog(&mut self) {
@@ -282,7 +295,7 @@ impl Evaluator {
     /// Sends the gathered effects into Raft, if there are any and there is room in flight.
     fn propose(&mut self) {
         let Role::Serving(leader) = &self.role else { return };
-        if self.effects.is_empty() || self.in_flight.len() >= ENTRIES_IN_FLIGHT_MAX {
+        if !self.may_propose() {
             return;
         }
         let eid = self.eid;

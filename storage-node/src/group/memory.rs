@@ -1,23 +1,71 @@
 //! Key-value changes that are not in RocksDB yet: a layer of points and cleared ranges.
 //!
-//! A layer hides everything below it that it mentions. Points live in an ordered map: a walk over a
-//! range then costs what the range holds, however much the layer does.
+//! A layer hides everything below it that it mentions. Points live in a hash map, so that a lookup
+//! touches one key; beside it is an order for walks, brought up to date when one comes: a walk over
+//! a range costs what the range holds, and writes that nobody walks over cost no sorting.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
+    ops::Bound,
+};
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
+use parking_lot::Mutex;
+
+/// Keys beyond the user's data: few, and walked over ten times a second (the expiry index).
+const SYSTEM_KEYS: u8 = 0xFF;
+/// So many keys of the past may stay in the order, beside twice those that live.
+const STALE_MAX: usize = 1024;
 
 /// A layer whose points carry a tag (the entry that wrote them, or nothing).
-#[derive(Clone)]
 pub struct Layer<T> {
-    points: BTreeMap<Bytes, (Option<Bytes>, T)>,
+    points: HashMap<Bytes, (Option<Bytes>, T), RandomState>,
+    order: Mutex<Order>,
     cleared: Vec<(Bytes, Bytes, T)>,
     bytes: usize,
 }
 
+/// The keys of a layer, and perhaps some that it does not hold any more.
+#[derive(Default)]
+struct Order {
+    sorted: BTreeSet<Bytes>,
+    /// Added since the last walk, in no order.
+    recent: Vec<Bytes>,
+}
+
+impl Order {
+    fn add(&mut self, key: Bytes) {
+        match key.first() {
+            Some(&SYSTEM_KEYS) => drop(self.sorted.insert(key)),
+            _ => self.recent.push(key),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.sorted.len() + self.recent.len()
+    }
+
+    fn range(&mut self, from: &[u8], to: &[u8]) -> impl Iterator<Item = &Bytes> {
+        if from.first() != Some(&SYSTEM_KEYS) {
+            self.sorted.extend(self.recent.drain(..));
+        }
+        self.sorted.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)))
+    }
+}
+
 impl<T> Default for Layer<T> {
     fn default() -> Self {
-        Self { points: BTreeMap::new(), cleared: Vec::new(), bytes: 0 }
+        Self { points: HashMap::default(), order: Mutex::default(), cleared: Vec::new(), bytes: 0 }
+    }
+}
+
+impl<T: Copy> Clone for Layer<T> {
+    fn clone(&self) -> Self {
+        let (points, cleared) = (self.points.clone(), self.cleared.clone());
+        let layer = Self { points, cleared, order: Mutex::default(), bytes: self.bytes };
+        layer.rebuild_order();
+        layer
     }
 }
 
@@ -44,13 +92,34 @@ impl<T: Copy> Layer<T> {
     /// Sets or deletes a key; answers what the layer said of it before.
     pub fn set(&mut self, key: Bytes, value: Option<Bytes>, tag: T) -> Option<(Option<Bytes>, T)> {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + 64;
-        self.points.insert(key, (value, tag))
+        match self.points.entry(key) {
+            hash_map::Entry::Occupied(mut point) => Some(point.insert((value, tag))),
+            hash_map::Entry::Vacant(point) => {
+                self.order.get_mut().add(point.key().clone());
+                point.insert((value, tag));
+                self.trim_order();
+                None
+            }
+        }
+    }
+
+    /// Keeps the order in proportion to the points.
+    fn trim_order(&mut self) {
+        if self.order.get_mut().len() > 2 * self.points.len() + STALE_MAX {
+            self.rebuild_order();
+        }
+    }
+
+    fn rebuild_order(&self) {
+        let mut order = Order::default();
+        self.points.keys().for_each(|key| order.add(key.clone()));
+        *self.order.lock() = order;
     }
 
     /// Puts back what [`set`](Self::set) answered.
     pub fn restore(&mut self, key: &Bytes, previous: Option<(Option<Bytes>, T)>) {
         match previous {
-            Some(previous) => drop(self.points.insert(key.clone(), previous)),
+            Some((value, tag)) => drop(self.set(key.clone(), value, tag)),
             None => drop(self.points.remove(key)),
         }
     }
@@ -95,14 +164,17 @@ impl<T: Copy> Layer<T> {
             merged.retain(|key, _| self.clearing(key).is_none());
         }
         if from < to {
-            let range = (Bound::Included(from), Bound::Excluded(to));
-            merged.extend(self.points.range::<[u8], _>(range).map(|(k, (v, _))| (k.clone(), v.clone())));
+            let mut order = self.order.lock();
+            let living = order.range(from, to).filter_map(|key| self.points.get_key_value(key));
+            merged.extend(living.map(|(key, (value, _))| (key.clone(), value.clone())));
         }
     }
 
     /// All points in key order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, Option<&Bytes>)> {
-        self.points.iter().map(|(key, (value, _))| (key, value.as_ref()))
+    pub fn sorted(&self) -> Vec<(&Bytes, Option<&Bytes>)> {
+        let mut all: Vec<_> = self.points.iter().map(|(key, (value, _))| (key, value.as_ref())).collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all
     }
 
     pub fn is_empty(&self) -> bool {
@@ -142,6 +214,34 @@ mod tests {
             merged.into_iter().collect::<Vec<_>>(),
             [(b("bb"), Some(b("2"))), (b("z"), Some(b("old")))]
         );
+    }
+
+    #[test]
+    fn walks_see_exactly_the_points_however_writes_and_walks_alternate() {
+        let key = |n: u32| Bytes::from(n.wrapping_mul(2_654_435_761).to_be_bytes().to_vec());
+        let walk = |layer: &Layer<u64>, from: &[u8], to: &[u8]| {
+            let mut merged = BTreeMap::new();
+            layer.merge_into(from, to, &mut merged);
+            merged.into_keys().collect::<Vec<_>>()
+        };
+        let (mut layer, mut model) = (Layer::default(), BTreeSet::new());
+        for n in 0..20_000u32 {
+            layer.set(key(n), Some(b("v")), u64::from(n));
+            model.insert(key(n));
+            if n >= 100 {
+                layer.forget(&key(n - 100), |_| true);
+                model.remove(&key(n - 100));
+            }
+            if n % 1777 == 0 {
+                let (from, to) = (&[0x20][..], &[0xFE][..]);
+                let inside = model.iter().filter(|key| key[..] >= *from && key[..] < *to);
+                assert_eq!(walk(&layer, from, to), inside.cloned().collect::<Vec<_>>());
+                let system = model.iter().filter(|key| key[0] == SYSTEM_KEYS);
+                assert_eq!(walk(&layer, &[0xFF], &[0xFF; 5]), system.cloned().collect::<Vec<_>>());
+            }
+        }
+        assert!(layer.order.get_mut().len() <= 2 * layer.len() + STALE_MAX);
+        assert_eq!(walk(&layer.clone(), &[], &[0xFF; 5]), model.into_iter().collect::<Vec<_>>());
     }
 
     #[test]

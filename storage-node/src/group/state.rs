@@ -242,7 +242,7 @@ impl FlushJob {
         for (from, to, ()) in self.layer.cleared() {
             batch.delete_range(from, to);
         }
-        for (key, value) in self.layer.iter() {
+        for (key, value) in self.layer.sorted() {
             match value {
                 Some(value) => batch.put(key, value),
                 None => batch.delete(key),

@@ -154,7 +154,7 @@ fn replica_config(options: Options, env: &Env, switches: TestSwitches) -> anyhow
     };
     let log = match switches.log_disk {
         Some((disk, executor)) => LogStore::open_on(Arc::new(disk), log_options, executor),
-        None => LogStore::open(options.data_dir.join("log"), log_options, raft_rocks::ThreadExecutor),
+        None => LogStore::open(options.data_dir.join("log"), log_options, raft_rocks::AdaptiveExecutor),
     };
     let log = log.context("open the log")?;
     let dial = env.clone();

@@ -1,4 +1,4 @@
-//! Who runs the writer: a thread of its own in production, the caller's runtime in a simulation.
+//! Who runs the writer: see [`AdaptiveExecutor`]; in a simulation, the caller's runtime with delays.
 
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{JoinHandle, Thread},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -27,48 +27,115 @@ pub trait LogDriver: Send + Sync {
     fn stop(&mut self);
 }
 
-/// A dedicated thread, parked while nothing is queued.
+/// Writes on the runtime that opened the store while the disk is fast: handing work to another
+/// thread and back costs more than such a sync, and a group has nothing better to do meanwhile.
+/// Turns go to a thread of their own while syncs are slow, or if there is no runtime.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ThreadExecutor;
+pub struct AdaptiveExecutor;
 
-struct WriterThread {
-    thread: Thread,
-    join: Option<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
+/// Syncs that take longer than this on average leave the runtime, and return below half of it.
+const SLOW_SYNC: Duration = Duration::from_millis(1);
+/// Weight of the last sync in the average: one in so many.
+const AVERAGE_OVER: u32 = 8;
+
+/// The writer, for whoever's turn it is.
+struct Turns {
+    writer: Mutex<LogWriter>,
+    slow: AtomicBool,
+    stop: AtomicBool,
+    /// Of the time a sync takes. Written with the writer locked.
+    average: Mutex<Duration>,
 }
 
-impl LogExecutor for ThreadExecutor {
-    fn start(self: Box<Self>, writer: LogWriter) -> io::Result<Box<dyn LogDriver>> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let run = move || run_writer(writer, &stopped);
-        let join = std::thread::Builder::new().name("raft-log".to_owned()).spawn(run)?;
-        Ok(Box::new(WriterThread { thread: join.thread().clone(), join: Some(join), stop }))
+impl Turns {
+    /// Writes, syncs and answers what is queued. False if there was nothing.
+    fn take(&self) -> bool {
+        let mut writer = self.writer.lock();
+        if !writer.write() {
+            return false;
+        }
+        let begin = Instant::now();
+        writer.sync();
+        self.observe(begin.elapsed());
+        writer.complete();
+        true
+    }
+
+    fn observe(&self, sync: Duration) {
+        let mut average = self.average.lock();
+        *average = (*average * (AVERAGE_OVER - 1) + sync) / AVERAGE_OVER;
+        let limit = if self.is_slow() { SLOW_SYNC / 2 } else { SLOW_SYNC };
+        self.slow.store(*average > limit, Ordering::Relaxed);
+    }
+
+    fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
     }
 }
 
-fn run_writer(mut writer: LogWriter, stop: &AtomicBool) {
+struct Adaptive {
+    turns: Arc<Turns>,
+    runtime: Option<tokio::runtime::Handle>,
+    thread: Thread,
+    join: Option<JoinHandle<()>>,
+}
+
+impl LogExecutor for AdaptiveExecutor {
+    fn start(self: Box<Self>, writer: LogWriter) -> io::Result<Box<dyn LogDriver>> {
+        let turns = Arc::new(Turns {
+            writer: Mutex::new(writer),
+            slow: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            average: Mutex::default(),
+        });
+        let of_thread = turns.clone();
+        let run = move || run_in_thread(&of_thread);
+        let join = std::thread::Builder::new().name("raft-log".to_owned()).spawn(run)?;
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        Ok(Box::new(Adaptive { turns, runtime, thread: join.thread().clone(), join: Some(join) }))
+    }
+}
+
+fn run_in_thread(turns: &Turns) {
     loop {
-        if writer.write() {
-            writer.sync();
-            writer.complete();
-        } else if stop.load(Ordering::Acquire) && writer.is_idle() {
+        if turns.take() {
+            continue;
+        }
+        if turns.stop.load(Ordering::Acquire) {
             return;
-        } else {
-            // A wake-up between the two is kept by the thread's token.
-            std::thread::park();
+        }
+        // A wake-up between the two is kept by the thread's token.
+        std::thread::park();
+    }
+}
+
+async fn run_on_runtime(turns: Arc<Turns>, thread: Thread) {
+    loop {
+        // Everything else that is ready goes first: what it queues joins the turn, and what it sends
+        // is on its way while the disk works.
+        tokio::task::yield_now().await;
+        if turns.is_slow() {
+            return thread.unpark();
+        }
+        if !turns.take() {
+            return;
         }
     }
 }
 
-impl LogDriver for WriterThread {
+impl LogDriver for Adaptive {
     fn wake(&self) {
-        self.thread.unpark();
+        match &self.runtime {
+            Some(runtime) if !self.turns.is_slow() => {
+                runtime.spawn(run_on_runtime(self.turns.clone(), self.thread.clone()));
+            }
+            _ => self.thread.unpark(),
+        }
     }
 
     /// Writes out what is queued and ends the thread, so that the directory can be opened again.
     fn stop(&mut self) {
-        self.stop.store(true, Ordering::Release);
+        self.turns.stop.store(true, Ordering::Release);
         self.thread.unpark();
         if let Some(join) = self.join.take()
             && join.join().is_err()

@@ -69,8 +69,4 @@ impl Queue {
         std::mem::swap(&mut state.committed, committed);
         true
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.lock().ops.is_empty()
-    }
 }

@@ -425,10 +425,4 @@ impl LogWriter {
             LogUsage { segments: self.sizes.len(), bytes, oldest: pinned.map(|(_, group)| (group, bytes)) };
         *self.shared.usage.lock() = usage;
         Ok(())
-    }
-
-    /// Whether nothing is queued.
-    pub fn is_idle(&self) -> bool {
-        self.shared.queue.is_empty()
-    }
-}
+    }}

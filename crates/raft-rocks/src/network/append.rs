@@ -27,6 +27,8 @@ use crate::types::TypeConfig;
 /// Requests of one stream that may be unanswered at a time. The server accepts a few more.
 pub(super) const WINDOW: usize = 32;
 const WINDOW_BYTES: usize = 8 << 20;
+/// How long news of a commit wait for entries to travel with.
+const COMMIT_DELAY: Duration = Duration::from_millis(5);
 /// How long the peer may owe a reply before the stream counts as broken.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -68,6 +70,10 @@ impl Drop for OpenStream {
 /// The stream of results for one stream of requests.
 ///
 /// The input is polled before anything can fail: openraft's backoff is in there.
+///
+/// A request without entries, in the midst of others, only brings news of a commit. It waits a
+/// moment for the next request, which brings the same news, and then is not sent at all: an answer
+/// that acknowledges a later request acknowledges the earlier ones.
 pub(super) struct AppendStream<'a, S> {
     target: Target,
     /// Kept by the network client between streams.
@@ -77,6 +83,10 @@ pub(super) struct AppendStream<'a, S> {
     owed: VecDeque<usize>,
     owed_bytes: usize,
     idle: Pin<Box<Sleep>>,
+    /// A request has been sent.
+    started: bool,
+    held: Option<Append>,
+    hold: Pin<Box<Sleep>>,
     finished: bool,
 }
 
@@ -91,6 +101,9 @@ impl<'a, S: Stream<Item = Append> + Unpin> AppendStream<'a, S> {
             owed: VecDeque::new(),
             owed_bytes: 0,
             idle: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)),
+            started: false,
+            held: None,
+            hold: Box::pin(tokio::time::sleep(COMMIT_DELAY)),
             finished: false,
         }
     }
@@ -121,19 +134,37 @@ impl<'a, S: Stream<Item = Append> + Unpin> AppendStream<'a, S> {
             match input.poll_next_unpin(cx) {
                 Poll::Pending => break,
                 Poll::Ready(None) => self.input = None,
+                Poll::Ready(Some(request)) if request.entries.is_empty() && self.started => {
+                    self.held = Some(request);
+                    self.hold.as_mut().reset(Instant::now() + COMMIT_DELAY);
+                }
                 Poll::Ready(Some(request)) => {
-                    // An idle stream whose connection broke: this request may open another.
-                    if self.owed.is_empty() && self.slot.as_ref().is_some_and(|open| open.replies.is_closed())
-                    {
-                        *self.slot = None;
-                    }
-                    if let Err(error) = self.send(&request) {
+                    self.held = None;
+                    if let Err(error) = self.send_or_reopen(&request) {
                         return Poll::Ready(error);
                     }
                 }
             }
         }
-        Poll::Pending
+        self.poll_held(cx)
+    }
+
+    /// Sends what was held when its time has come or nothing can follow it.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Disconnected> {
+        if self.held.is_none() || (self.input.is_some() && self.hold.as_mut().poll(cx).is_pending()) {
+            return Poll::Pending;
+        }
+        let Some(request) = self.held.take() else { return Poll::Pending };
+        self.send_or_reopen(&request).err().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// An idle stream whose connection broke: the request may open another.
+    fn send_or_reopen(&mut self, request: &Append) -> Result<(), Disconnected> {
+        if self.owed.is_empty() && self.slot.as_ref().is_some_and(|open| open.replies.is_closed()) {
+            *self.slot = None;
+        }
+        self.started = true;
+        self.send(request)
     }
 
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<AppendResult, RpcError>> {
@@ -186,7 +217,7 @@ impl<S: Stream<Item = Append> + Unpin> Stream for AppendStream<'_, S> {
         if let Poll::Ready(error) = this.poll_idle(cx) {
             return this.finish(Err(error));
         }
-        if this.input.is_none() && this.owed.is_empty() {
+        if this.input.is_none() && this.owed.is_empty() && this.held.is_none() {
             this.finished = true;
             return Poll::Ready(None);
         }

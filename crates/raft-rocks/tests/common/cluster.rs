@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use raft_rocks::*;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle, time::Instant};
+use tokio::{net::TcpListener, runtime::Handle, sync::oneshot, task::JoinHandle, time::Instant};
 use tonic::transport::{Endpoint, Server, server::TcpIncoming};
 
 use super::MemoryMachine;
@@ -39,7 +39,9 @@ pub struct Node {
 struct Running {
     raft: Raft<MemoryMachine>,
     machine: MemoryMachine,
-    runtime: Runtime,
+    runtime: Handle,
+    /// Dropped to end the runtime.
+    _alive: oneshot::Sender<()>,
 }
 
 impl Node {
@@ -55,20 +57,25 @@ impl Node {
             Some(listener) => listener,
             None => until("the old address", || std::net::TcpListener::bind(&self.addr).ok()).await,
         };
-        // Until the dead node's tasks are gone, its log is in use.
-        let open = || LogStore::open(self.dir.path(), self.options.clone(), ThreadExecutor).ok();
-        let store = until("the old log", open).await;
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_all().build().expect("runtime");
-        let started = runtime.spawn(serve(self.id, listener, store, self.dir.path().to_owned()));
+        let (alive, end) = oneshot::channel();
+        let runtime = runtime_until(end);
+        let open = {
+            let (dir, options) = (self.dir.path().to_owned(), self.options.clone());
+            move || LogStore::open(&dir, options.clone(), AdaptiveExecutor).ok()
+        };
+        let (id, spool) = (self.id, self.dir.path().to_owned());
+        let started = runtime.spawn(async move {
+            // Until the dead node's tasks are gone, its log is in use.
+            let store = until("the old log", open).await;
+            serve(id, listener, store, spool).await
+        });
         let (raft, machine) = started.await.expect("started");
-        self.running = Some(Running { raft, machine, runtime });
+        self.running = Some(Running { raft, machine, runtime, _alive: alive });
     }
 
     /// No goodbye to anybody; what the log acknowledged stays.
     pub fn kill(&mut self) {
-        let running = self.running.take().expect("runs");
-        running.runtime.shutdown_background();
+        self.running.take().expect("runs");
     }
 
     /// Runs `work` on the node's own runtime.
@@ -87,6 +94,18 @@ impl Node {
     pub fn is_running(&self) -> bool {
         self.running.is_some()
     }
+}
+
+/// A runtime on a thread of its own, as a storage node has it.
+fn runtime_until(end: oneshot::Receiver<()>) -> Handle {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let handle = runtime.handle().clone();
+    std::thread::spawn(move || {
+        // Ends when the other side is dropped.
+        let _ = runtime.block_on(end);
+        runtime.shutdown_background();
+    });
+    handle
 }
 
 async fn serve(
@@ -115,15 +134,6 @@ async fn serve(
 
 pub struct Cluster {
     pub nodes: Vec<Node>,
-}
-
-impl Drop for Node {
-    /// A runtime must not be dropped inside another.
-    fn drop(&mut self) {
-        if self.running.is_some() {
-            self.kill();
-        }
-    }
 }
 
 impl Cluster {
