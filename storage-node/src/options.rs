@@ -46,11 +46,11 @@ daemon::options! {
         /// `lease` or `quorum`.
         pub reads: Reads = Reads::Lease,
         /// Raft heartbeat interval, ms.
-        pub heartbeat_ms: u64 = 100,
+        pub heartbeat_ms: u64 = 200,
         /// Shortest election timeout, ms.
-        pub election_min_ms: u64 = 350,
+        pub election_min_ms: u64 = 450,
         /// Longest election timeout, ms; also how long a restarted replica refuses to vote.
-        pub election_max_ms: u64 = 700,
+        pub election_max_ms: u64 = 900,
         /// RocksDB block cache shared by all groups, bytes.
         pub block_cache_bytes: usize = 256 << 20,
         /// RocksDB memtable size per group, bytes.

@@ -1,7 +1,7 @@
 //! How each [`Command`] changes a `ClusterState`. Called on a copy: a transition may return an error
 //! half-way. Versions and invariants are the caller's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ClusterState, Command, Group, GroupId, Proxy, ProxyId, Refused, Replica, ReplicaId, Role, SLOT_COUNT,
@@ -110,7 +110,9 @@ impl ClusterState {
         Ok(())
     }
 
-    /// Group `i` lives on stores `i, i+1, …`: replicas, and first leaders, are spread evenly.
+    /// Replicas, and first leaders, are spread evenly over hosts. On a single host all groups are led
+    /// by one store: processes that share a machine gain nothing from a leader each, and groups that
+    /// are led together share messages and syncs.
     fn bootstrap(&mut self, groups: u32) -> Done {
         if !self.groups.is_empty() {
             return Ok(());
@@ -122,10 +124,13 @@ impl ClusterState {
         if stores.is_empty() {
             return Err(Refused::NoStores);
         }
+        let host = |store: &StoreId| self.stores.get(store).and_then(|node| node.rpc_addr.rsplit_once(':'));
+        let hosts: BTreeSet<&str> = stores.iter().filter_map(host).map(|(host, _)| host).collect();
+        let step = if hosts.len() > 1 { 1 } else { 0 };
         let copies = stores.len().min(self.replication as usize);
         for index in 0..groups as usize {
             let id = GroupId(self.allocate_id());
-            let on = |copy: usize| stores[(index + copy) % stores.len()];
+            let on = |copy: usize| stores[(index * step + copy) % stores.len()];
             let replicas = (0..copies).map(|copy| self.new_replica(on(copy))).collect();
             let slots = SlotSet::share(index, groups as usize);
             self.groups.insert(id, Group { slots, replicas, formed: false });

@@ -128,6 +128,8 @@ impl Engine {
         options.set_block_based_table_factory(&table);
         options.set_write_buffer_size(self.memtable_bytes);
         options.set_max_write_buffer_number(3);
+        // One writer, sorted batches: each insert starts where the last one ended.
+        options.set_allow_concurrent_memtable_write(false);
         options.set_compression_type(self.compression);
         options.set_level_compaction_dynamic_level_bytes(true);
         options.set_max_background_jobs(2);

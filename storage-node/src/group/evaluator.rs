@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use proto::v1::{BatchReply, Refusal};
 use raft_rocks::{CommittedLeaderId, Payload, Raft, ReadPolicy, WatchReceiver as _};
-use tokio::time::MissedTickBehavior;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -38,6 +38,8 @@ const ENTRIES_IN_FLIGHT_MAX: usize = 1;
 /// Effects gathered for the next entry beyond which no more batches are taken.
 const ENTRY_BYTES_MAX: usize = 4 << 20;
 const TICK: Duration = Duration::from_millis(100);
+/// A follower only makes sure that it missed no change of leadership.
+const FOLLOWER_TICK: Duration = Duration::from_millis(500);
 /// Expired keys deleted per tick.
 const EXPIRE_PER_TICK: usize = 1000;
 
@@ -116,8 +118,7 @@ impl Evaluator {
     /// Runs until `stop`, or until the group's Raft has stopped for good.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut server = self.raft.server_metrics();
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = std::pin::pin!(tokio::time::sleep(TICK));
         self.follow_leadership();
         loop {
             tokio::select! {
@@ -129,6 +130,7 @@ impl Evaluator {
                         break;
                     }
                     self.follow_leadership();
+                    tick.as_mut().reset(Instant::now() + TICK);
                 }
                 Some(outcome) = self.proposals.next(), if !self.proposals.is_empty() => {
                     self.on_outcome(outcome);
@@ -137,7 +139,11 @@ impl Evaluator {
                     self.serve_if_caught_up();
                 }
                 () = self.shared.inbox.ready(), if self.has_room() => {}
-                _ = tick.tick() => self.on_tick(),
+                () = &mut tick => {
+                    self.on_tick();
+                    let period = if matches!(self.role, Role::Follower) { FOLLOWER_TICK } else { TICK };
+                    tick.as_mut().reset(Instant::now() + period);
+                }
             }
             self.work().await;
         }
