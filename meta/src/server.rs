@@ -12,8 +12,8 @@ use proto::v1::{
     meta_admin_server::MetaAdminServer, meta_server::MetaServer, raft_peer_server::RaftPeerServer,
 };
 use raft_rocks::{
-    Durability, InlineExecutor, LogOptions, LogStore, Member, PeerService, Peers, Raft, RaftMetrics, SimDisk,
-    AdaptiveExecutor,
+    AdaptiveExecutor, Durability, InlineExecutor, LogOptions, LogStore, Member, PeerService, Peers, Raft,
+    RaftMetrics, SimDisk,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Router;

@@ -48,9 +48,9 @@ daemon::options! {
         /// Raft heartbeat interval, ms.
         pub heartbeat_ms: u64 = 200,
         /// Shortest election timeout, ms.
-        pub election_min_ms: u64 = 450,
+        pub election_min_ms: u64 = 400,
         /// Longest election timeout, ms; also how long a restarted replica refuses to vote.
-        pub election_max_ms: u64 = 900,
+        pub election_max_ms: u64 = 700,
         /// RocksDB block cache shared by all groups, bytes.
         pub block_cache_bytes: usize = 256 << 20,
         /// RocksDB memtable size per group, bytes.

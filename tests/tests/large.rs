@@ -1,5 +1,7 @@
-//! Large values, on a cluster of their own: 64 MiB are a good part of a second of work for every
-//! process.
+//! Large values and many keys, each on a cluster of their own: they are a good part of a second of
+//! work for every process.
+
+use std::collections::HashSet;
 
 use miraft_tests::{cluster::TestCluster, resp::Connection};
 
@@ -16,4 +18,46 @@ async fn large_values() {
         assert!(read.bytes() == Some(value.as_slice()), "{mebibytes} MiB differ");
     }
     assert_eq!(connection.run("DEL large:k").await.unwrap().int(), Some(1));
+}
+
+/// Walks over 100,000 keys, some in memory and some on disk, find each key once, and the cluster
+/// keeps answering meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn walks_over_many_keys() {
+    const KEYS: usize = 100_000;
+    let cluster = TestCluster::start().await;
+    let mut connection = cluster.connect().await;
+    for first in (0..KEYS).step_by(1000) {
+        let mut mset = vec!["MSET".to_owned()];
+        mset.extend((first..first + 1000).flat_map(|n| [format!("many:{n}"), format!("value {n}")]));
+        assert_eq!(connection.call(&mset).await.unwrap().to_string(), "OK");
+    }
+    let mut other = Connection::open(&cluster.plain_addresses()[1]).await.unwrap();
+    let walk = async {
+        let keys = connection.run("KEYS many:*").await.unwrap();
+        assert_eq!(keys.items().len(), KEYS);
+        let (mut cursor, mut seen) = ("0".to_owned(), HashSet::new());
+        loop {
+            let page = connection.run(&format!("SCAN {cursor} COUNT 1000")).await.unwrap();
+            let [next, keys] = page.items() else { panic!("a cursor and keys") };
+            seen.extend(keys.items().iter().map(|key| key.to_string()));
+            cursor = next.to_string();
+            if cursor == "0" {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), KEYS);
+        assert!(connection.run("RANDOMKEY").await.unwrap().to_string().starts_with("many:"));
+        assert_eq!(connection.run("DBSIZE").await.unwrap().int(), Some(KEYS as i64));
+    };
+    let meanwhile = async {
+        for n in 0.. {
+            let length = other.run(&format!("APPEND many:{} x", n % KEYS)).await.unwrap().int();
+            assert!(length.is_some_and(|length| length > 6));
+        }
+    };
+    tokio::select! {
+        () = walk => {}
+        () = meanwhile => {}
+    }
 }

@@ -11,8 +11,8 @@ pub mod types;
 
 pub use config::{RaftTimings, elect_after, raft_config};
 pub use log::{
-    Durability, GroupLog, InlineExecutor, LogExecutor, LogOptions, LogStore, LogUsage, OldestNeeded, SimDisk,
-    AdaptiveExecutor, has_history,
+    AdaptiveExecutor, Durability, GroupLog, InlineExecutor, LogExecutor, LogOptions, LogStore, LogUsage,
+    OldestNeeded, SimDisk, has_history,
 };
 pub use network::{Dial, GroupNetwork, PeerNetwork, PeerService, Peers, RaftHandle, Registry, raft_handle};
 pub use openraft::{

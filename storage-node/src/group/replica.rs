@@ -192,6 +192,8 @@ struct Checkpoints {
 
 impl Checkpoints {
     async fn run(self, stop: CancellationToken) {
+        // What the log keeps for followers that lag is no reason for another checkpoint.
+        let mut kept = 0;
         let mut tick = tokio::time::interval(CHECKPOINT_TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -199,11 +201,14 @@ impl Checkpoints {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {}
             }
-            if self.log.group_bytes(self.group) < self.log_bytes {
+            let held = self.log.group_bytes(self.group);
+            kept = held.min(kept);
+            if held - kept < self.log_bytes {
                 continue;
             }
-            if let Err(error) = self.checkpoint().await {
-                tracing::error!(group = self.group, %error, "checkpoint failed");
+            match self.checkpoint().await {
+                Ok(()) => kept = held,
+                Err(error) => tracing::error!(group = self.group, %error, "checkpoint failed"),
             }
         }
     }

@@ -40,7 +40,8 @@ const AVERAGE_OVER: u32 = 8;
 
 /// The writer, for whoever's turn it is.
 struct Turns {
-    writer: Mutex<LogWriter>,
+    /// Gone when the store is closed, and the directory with it.
+    writer: Mutex<Option<LogWriter>>,
     slow: AtomicBool,
     stop: AtomicBool,
     /// Of the time a sync takes. Written with the writer locked.
@@ -51,6 +52,7 @@ impl Turns {
     /// Writes, syncs and answers what is queued. False if there was nothing.
     fn take(&self) -> bool {
         let mut writer = self.writer.lock();
+        let Some(writer) = &mut *writer else { return false };
         if !writer.write() {
             return false;
         }
@@ -83,7 +85,7 @@ struct Adaptive {
 impl LogExecutor for AdaptiveExecutor {
     fn start(self: Box<Self>, writer: LogWriter) -> io::Result<Box<dyn LogDriver>> {
         let turns = Arc::new(Turns {
-            writer: Mutex::new(writer),
+            writer: Mutex::new(Some(writer)),
             slow: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             average: Mutex::default(),
@@ -142,6 +144,7 @@ impl LogDriver for Adaptive {
         {
             tracing::error!("the log writer panicked");
         }
+        self.turns.writer.lock().take();
     }
 }
 

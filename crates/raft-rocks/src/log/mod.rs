@@ -33,7 +33,7 @@ mod store;
 mod writer;
 
 pub use disk::{Disk, DiskFile, RealDisk};
-pub use executor::{InlineExecutor, LogDriver, LogExecutor, AdaptiveExecutor};
+pub use executor::{AdaptiveExecutor, InlineExecutor, LogDriver, LogExecutor};
 pub use group::{GroupLog, has_history};
 pub use sim::SimDisk;
 pub use store::{Durability, LogOptions, LogStore, LogUsage, OldestNeeded};

@@ -425,4 +425,5 @@ impl LogWriter {
             LogUsage { segments: self.sizes.len(), bytes, oldest: pinned.map(|(_, group)| (group, bytes)) };
         *self.shared.usage.lock() = usage;
         Ok(())
-    }}
+    }
+}

@@ -134,7 +134,7 @@ impl<'a, S: Stream<Item = Append> + Unpin> AppendStream<'a, S> {
             match input.poll_next_unpin(cx) {
                 Poll::Pending => break,
                 Poll::Ready(None) => self.input = None,
-                Poll::Ready(Some(request)) if request.entries.is_empty() && self.started => {
+                Poll::Ready(Some(request)) if self.may_wait(&request) => {
                     self.held = Some(request);
                     self.hold.as_mut().reset(Instant::now() + COMMIT_DELAY);
                 }
@@ -147,6 +147,10 @@ impl<'a, S: Stream<Item = Append> + Unpin> AppendStream<'a, S> {
             }
         }
         self.poll_held(cx)
+    }
+
+    fn may_wait(&self, request: &Append) -> bool {
+        request.entries.is_empty() && self.started && self.held.is_none()
     }
 
     /// Sends what was held when its time has come or nothing can follow it.

@@ -1,4 +1,5 @@
-//! The dialling side: one connection per peer address, shared by everything that goes there.
+//! The dialling side: two connections per peer address, shared by everything that goes there. What
+//! is small and urgent must not wait behind entries of many megabytes.
 
 use std::{
     collections::HashMap,
@@ -48,7 +49,16 @@ enum State {
     Open(Connection),
 }
 
-/// One peer.
+/// Which of the two connections to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    /// Entries.
+    Bulk,
+    /// Heartbeats, votes and transfers of leadership.
+    Control,
+}
+
+/// One connection to a peer, made when it is needed.
 pub(super) struct Mux {
     pub addr: String,
     pub dial: Dial,
@@ -215,12 +225,14 @@ impl Drop for Mux {
     }
 }
 
+type Muxes = HashMap<(String, Lane), Weak<Mux>>;
+
 /// All peers of a node. Cheap to clone. Connections are made when first used, and ended when no
 /// group has a network to the peer any more.
 #[derive(Clone)]
 pub struct Peers {
     dial: Dial,
-    muxes: Arc<Mutex<HashMap<String, Weak<Mux>>>>,
+    muxes: Arc<Mutex<Muxes>>,
 }
 
 impl Peers {
@@ -233,14 +245,15 @@ impl Peers {
         GroupNetwork::new(self.clone(), group)
     }
 
-    pub(super) fn mux(&self, addr: &str) -> Arc<Mux> {
+    pub(super) fn mux(&self, addr: &str, lane: Lane) -> Arc<Mux> {
         let mut muxes = self.muxes.lock();
-        if let Some(mux) = muxes.get(addr).and_then(Weak::upgrade) {
+        let key = (addr.to_owned(), lane);
+        if let Some(mux) = muxes.get(&key).and_then(Weak::upgrade) {
             return mux;
         }
         muxes.retain(|_, mux| mux.strong_count() > 0);
         let mux = Mux::new(addr, self.dial.clone());
-        muxes.insert(addr.to_owned(), Arc::downgrade(&mux));
+        muxes.insert(key, Arc::downgrade(&mux));
         mux
     }
 }

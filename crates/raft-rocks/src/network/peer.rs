@@ -18,7 +18,7 @@ use proto::v1::RaftKind;
 use super::{
     append::{AppendStream, OpenStream, Target, unreachable},
     codec::{self, Append, AppendResult, Malformed},
-    mux::{Disconnected, Peers, Reply},
+    mux::{Disconnected, Lane, Peers, Reply},
     snapshot,
 };
 use crate::types::{Member, NodeId, Snapshot, SnapshotData, TypeConfig, Vote};
@@ -35,20 +35,29 @@ impl GroupNetwork {
     pub(super) fn new(peers: Peers, group: u64) -> Self {
         Self { peers, group }
     }
+
+    fn client(&self, replica: NodeId, node: &Member, appends: Lane) -> PeerNetwork {
+        let target = |lane| Target { mux: self.peers.mux(&node.addr, lane), group: self.group, replica };
+        PeerNetwork { appends: target(appends), calls: target(Lane::Control), stream: None }
+    }
 }
 
 impl RaftNetworkFactory<TypeConfig> for GroupNetwork {
     type Network = PeerNetwork;
 
     async fn new_client(&mut self, target: NodeId, node: &Member) -> PeerNetwork {
-        let mux = self.peers.mux(&node.addr);
-        PeerNetwork { target: Target { mux, group: self.group, replica: target }, stream: None }
+        self.client(target, node, Lane::Bulk)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: NodeId, node: &Member) -> PeerNetwork {
+        self.client(target, node, Lane::Control)
     }
 }
 
 /// The way to one replica. Replication, heartbeats and votes each have their own.
 pub struct PeerNetwork {
-    target: Target,
+    appends: Target,
+    calls: Target,
     stream: Option<OpenStream>,
 }
 
@@ -63,9 +72,9 @@ impl Drop for PendingCall<'_> {
 
 impl PeerNetwork {
     async fn call(&self, kind: RaftKind, payload: Bytes, option: &RPCOption) -> Result<Reply, RpcError> {
-        let item = self.target.item(0, kind, payload);
-        let (stream, reply) = self.target.mux.call(item).map_err(unreachable)?;
-        let _pending = PendingCall(&self.target, stream);
+        let item = self.calls.item(0, kind, payload);
+        let (stream, reply) = self.calls.mux.call(item).map_err(unreachable)?;
+        let _pending = PendingCall(&self.calls, stream);
         match tokio::time::timeout(option.hard_ttl(), reply).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => Err(unreachable(Disconnected)),
@@ -79,7 +88,7 @@ impl PeerNetwork {
             _ => openraft::RPCTypes::Vote,
         };
         // The caller's own id is not known here and only shown in messages.
-        Timeout { action, id: 0, target: self.target.replica, timeout }
+        Timeout { action, id: 0, target: self.calls.replica, timeout }
     }
 }
 
@@ -106,7 +115,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
         use futures::StreamExt;
         let input = futures::stream::iter([request]);
-        let mut results = AppendStream::new(self.target.clone(), &mut self.stream, input);
+        let mut results = AppendStream::new(self.appends.clone(), &mut self.stream, input);
         match results.next().await {
             Some(result) => result.map(AppendEntriesResponse::from),
             None => Err(unreachable(Disconnected)),
@@ -121,7 +130,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     where
         S: Stream<Item = Append> + Send + Unpin + 'static,
     {
-        let results = AppendStream::new(self.target.clone(), &mut self.stream, input);
+        let results = AppendStream::new(self.appends.clone(), &mut self.stream, input);
         Box::pin(std::future::ready(Ok(Box::pin(results) as BoxStream<'s, _>)))
     }
 
@@ -161,7 +170,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = snapshot::send(&self.target, &vote, snapshot) => sent.map_err(snapshot::SendError::into_streaming),
+            sent = snapshot::send(&self.appends, &vote, snapshot) => sent.map_err(snapshot::SendError::into_streaming),
         }
     }
 }
