@@ -52,8 +52,8 @@ async fn walks_over_many_keys() {
     };
     let meanwhile = async {
         for n in 0.. {
-            let length = other.run(&format!("APPEND many:{} x", n % KEYS)).await.unwrap().int();
-            assert!(length.is_some_and(|length| length > 6));
+            let reply = other.run(&format!("APPEND many:{} x", n % KEYS)).await.unwrap();
+            assert!(reply.int().is_some_and(|length| length > 6), "{reply}");
         }
     };
     tokio::select! {

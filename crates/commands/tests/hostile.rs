@@ -2,7 +2,7 @@
 
 mod support;
 
-use commands::table;
+use commands::{table, wire};
 use proptest::prelude::*;
 use support::shard::Shard;
 
@@ -95,4 +95,48 @@ proptest! {
         let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
         let _ = commands::resolve(&argv).map_err(|error| error.text().len());
     }
+}
+
+/// 64 MiB in all, the same in every run: as a batch from a proxy that lies, and as arguments of
+/// every row.
+#[test]
+fn random_bytes_do_no_harm() {
+    let rows: Vec<_> = table::all().filter(|spec| !matches!(spec.kind, commands::Kind::Container)).collect();
+    for seed in 1..=1024 {
+        let noise = noise(seed, 64 << 10);
+        let mut shard = Shard::default();
+        for command in wire::commands(&noise) {
+            let Ok(command) = command else { break };
+            if let Some(spec) = commands::by_id(command.id) {
+                let _ = shard.execute(spec, &command.args);
+            }
+        }
+        let mut rest = noise.as_slice();
+        while let [row, count, len @ .., _] = rest.get(..12).unwrap_or_default() {
+            let spec = rows[usize::from(*row) % rows.len()];
+            let lengths = len.iter().take(usize::from(count % 8)).map(|len| 1usize << (len % 11));
+            rest = &rest[12..];
+            let mut args = Vec::new();
+            for length in lengths {
+                let (arg, behind) = rest.split_at(length.min(rest.len()));
+                args.push(arg);
+                rest = behind;
+            }
+            let _ = shard.execute(spec, &args);
+        }
+        shard.check_invariants();
+    }
+}
+
+/// xorshift64*.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    std::iter::repeat_with(|| {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8
+    })
+    .take(len)
+    .collect()
 }

@@ -5,13 +5,13 @@
 //! a range costs what the range holds, and writes that nobody walks over cost no sorting.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
+    collections::{BTreeSet, HashMap, hash_map},
     ops::Bound,
 };
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Keys beyond the user's data: few, and walked over ten times a second (the expiry index).
 const SYSTEM_KEYS: u8 = 0xFF;
@@ -28,7 +28,7 @@ pub struct Layer<T> {
 
 /// The keys of a layer, and perhaps some that it does not hold any more.
 #[derive(Default)]
-struct Order {
+pub struct Order {
     sorted: BTreeSet<Bytes>,
     /// Added since the last walk, in no order.
     recent: Vec<Bytes>,
@@ -46,7 +46,7 @@ impl Order {
         self.sorted.len() + self.recent.len()
     }
 
-    fn range(&mut self, from: &[u8], to: &[u8]) -> impl Iterator<Item = &Bytes> {
+    fn range<'a>(&'a mut self, from: &[u8], to: &[u8]) -> impl Iterator<Item = &'a Bytes> + use<'a> {
         if from.first() != Some(&SYSTEM_KEYS) {
             self.sorted.extend(self.recent.drain(..));
         }
@@ -158,16 +158,20 @@ impl<T: Copy> Layer<T> {
         &self.cleared
     }
 
-    /// Adds the points of `from <= key < to` to `merged`, after removing there what this layer hides.
-    pub fn merge_into(&self, from: &[u8], to: &[u8], merged: &mut BTreeMap<Bytes, Option<Bytes>>) {
-        if !self.cleared.is_empty() {
-            merged.retain(|key, _| self.clearing(key).is_none());
-        }
-        if from < to {
-            let mut order = self.order.lock();
-            let living = order.range(from, to).filter_map(|key| self.points.get_key_value(key));
-            merged.extend(living.map(|(key, (value, _))| (key.clone(), value.clone())));
-        }
+    /// Prepares walks: what [`walk`](Self::walk) needs to be held meanwhile.
+    pub fn order(&self) -> MutexGuard<'_, Order> {
+        self.order.lock()
+    }
+
+    /// The points of `from <= key < to` in key order.
+    pub fn walk<'a>(
+        &'a self,
+        order: &'a mut Order,
+        from: &[u8],
+        to: &[u8],
+    ) -> impl Iterator<Item = (&'a Bytes, Option<&'a Bytes>)> + use<'a, T> {
+        let living = |key| self.points.get_key_value(key).map(|(key, (value, _))| (key, value.as_ref()));
+        order.range(from, to).filter_map(living)
     }
 
     /// All points in key order.
@@ -208,21 +212,18 @@ mod tests {
         assert_eq!(layer.get(b"b"), Found::Here(None, 2));
         assert_eq!(layer.get(b"bb"), Found::Here(Some(b("2")), 3));
         assert_eq!(layer.get(b"c"), Found::Below);
-        let mut merged = BTreeMap::from([(b("aa"), Some(b("old"))), (b("z"), Some(b("old")))]);
-        layer.merge_into(b"a", b"zz", &mut merged);
-        assert_eq!(
-            merged.into_iter().collect::<Vec<_>>(),
-            [(b("bb"), Some(b("2"))), (b("z"), Some(b("old")))]
-        );
+        assert_eq!(layer.clearing(b"aa"), Some(2));
+        assert_eq!(layer.clearing(b"z"), None);
+        let mut order = layer.order();
+        let walked: Vec<_> = layer.walk(&mut order, b"a", b"zz").collect();
+        assert_eq!(walked, [(&b("bb"), Some(&b("2")))]);
     }
 
     #[test]
     fn walks_see_exactly_the_points_however_writes_and_walks_alternate() {
         let key = |n: u32| Bytes::from(n.wrapping_mul(2_654_435_761).to_be_bytes().to_vec());
         let walk = |layer: &Layer<u64>, from: &[u8], to: &[u8]| {
-            let mut merged = BTreeMap::new();
-            layer.merge_into(from, to, &mut merged);
-            merged.into_keys().collect::<Vec<_>>()
+            layer.walk(&mut layer.order(), from, to).map(|(key, _)| key.clone()).collect::<Vec<_>>()
         };
         let (mut layer, mut model) = (Layer::default(), BTreeSet::new());
         for n in 0..20_000u32 {

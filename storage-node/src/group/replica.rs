@@ -192,8 +192,8 @@ struct Checkpoints {
 
 impl Checkpoints {
     async fn run(self, stop: CancellationToken) {
-        // What the log keeps for followers that lag is no reason for another checkpoint.
-        let mut kept = 0;
+        // Not what the log holds: what it keeps for followers that lag is no reason for a checkpoint.
+        let mut covered = 0;
         let mut tick = tokio::time::interval(CHECKPOINT_TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -201,13 +201,12 @@ impl Checkpoints {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {}
             }
-            let held = self.log.group_bytes(self.group);
-            kept = held.min(kept);
-            if held - kept < self.log_bytes {
+            let written = self.log.group_written_bytes(self.group);
+            if written.saturating_sub(covered) < self.log_bytes {
                 continue;
             }
             match self.checkpoint().await {
-                Ok(()) => kept = held,
+                Ok(()) => covered = written,
                 Err(error) => tracing::error!(group = self.group, %error, "checkpoint failed"),
             }
         }

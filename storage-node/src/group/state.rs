@@ -5,9 +5,10 @@
 //! - RocksDB always holds the state of exactly one applied index: data, applied record and sessions
 //!   go in one batch. Between batches it lags behind; the log replays the difference.
 //! - durable ≤ stored (in RocksDB) ≤ applied ≤ committed. The log is purged only up to durable.
-//! - A read sees delta, then frozen, then RocksDB: the newest layer that mentions the key.
+//! - A read sees delta, then frozen, then RocksDB: the newest layer that mentions the key. The frozen
+//!   layer stays when RocksDB has it too: what was written last is read from memory.
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use datatypes::kv::Visit;
@@ -17,7 +18,7 @@ use topology::SlotSet;
 
 use super::{
     effects::{Effects, Op},
-    memory::{Found, Layer},
+    memory::{Found, Layer, Order},
     sessions::Sessions,
 };
 use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
@@ -30,8 +31,8 @@ const SESSION_PREFIX: [u8; 2] = [0xFF, 0x02];
 const SESSION_END: [u8; 2] = [0xFF, 0x03];
 
 /// Delta size at which it is handed to RocksDB.
-const DELTA_BYTES: usize = 16 << 20;
-const DELTA_KEYS: usize = 64 << 10;
+const DELTA_BYTES: usize = 8 << 20;
+const DELTA_KEYS: usize = 32 << 10;
 
 /// Where the state stands; stored with the data it describes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -70,6 +71,8 @@ pub struct GroupState {
     db: GroupDb,
     delta: Layer<()>,
     frozen: Option<Arc<Layer<()>>>,
+    /// The frozen layer is on its way into RocksDB.
+    flushing: bool,
     pub applied: Applied,
     pub sessions: Sessions,
 }
@@ -79,7 +82,7 @@ impl GroupState {
     pub fn open(db: GroupDb) -> Result<Self, StateError> {
         let applied = stored_applied(&db)?;
         let sessions = load_sessions(&db)?;
-        Ok(Self { db, delta: Layer::default(), frozen: None, applied, sessions })
+        Ok(Self { db, delta: Layer::default(), frozen: None, flushing: false, applied, sessions })
     }
 
     /// The applied record inside a frozen copy.
@@ -114,41 +117,29 @@ impl GroupState {
         if from >= to {
             return Ok(());
         }
-        let mut merged = BTreeMap::new();
-        if let Some(frozen) = &self.frozen {
-            frozen.merge_into(from, to, &mut merged);
-        }
-        self.delta.merge_into(from, to, &mut merged);
-        upper.merge_into(from, to, &mut merged);
-        let hidden = |key: &[u8]| {
-            self.frozen.as_ref().is_some_and(|f| f.clearing(key).is_some())
-                || self.delta.clearing(key).is_some()
-                || upper.clearing(key).is_some()
-        };
+        // What a flush brought to RocksDB is read there.
+        let empty = Layer::default();
+        let frozen = self.frozen.as_deref().filter(|_| self.flushing).unwrap_or(&empty);
+        let (mut above, mut middle, mut below) = (upper.order(), self.delta.order(), frozen.order());
+        let mut layers = [
+            Walk::new(upper, &mut above, from, to),
+            Walk::new(&self.delta, &mut middle, from, to),
+            Walk::new(frozen, &mut below, from, to),
+        ];
         let mut stored = self.db.range(from, to);
-        let mut memory = merged.into_iter().peekable();
         loop {
-            let key = stored.key();
-            let from_memory = match (memory.peek(), key) {
-                (None, None) => break,
-                (Some(_), None) => true,
-                (None, Some(_)) => false,
-                (Some((m, _)), Some(s)) => m[..] <= *s,
-            };
-            let step = if from_memory {
-                let Some((key, value)) = memory.next() else { break };
-                if stored.key() == Some(&key[..]) {
-                    stored.next();
-                }
-                value.map_or(ControlFlow::Continue(()), |value| visit(&key, &value))
-            } else {
-                let Some((key, value)) = stored.item() else { break };
-                let step = if hidden(key) { ControlFlow::Continue(()) } else { visit(key, value) };
-                stored.next();
-                step
-            };
-            if step.is_break() {
+            let in_memory = layers.iter().filter_map(|layer| layer.next.map(|(key, _)| &key[..]));
+            let Some(key) = in_memory.chain(stored.key()).min() else { break };
+            // The newest layer that mentions the key decides.
+            let decision = layers.iter().find_map(|layer| layer.mentions(key));
+            let value = decision.unwrap_or_else(|| stored.value());
+            if value.is_some_and(|value| visit(key, value).is_break()) {
                 return Ok(());
+            }
+            let in_stored = stored.key() == Some(key);
+            layers.iter_mut().for_each(|layer| layer.pass(key));
+            if in_stored {
+                stored.next();
             }
         }
         stored.status()
@@ -200,17 +191,17 @@ impl GroupState {
 
     /// The delta is large enough to be handed to RocksDB.
     pub fn wants_flush(&self) -> bool {
-        self.frozen.is_none() && (self.delta.bytes() >= DELTA_BYTES || self.delta.len() >= DELTA_KEYS)
+        !self.flushing && (self.delta.bytes() >= DELTA_BYTES || self.delta.len() >= DELTA_KEYS)
     }
 
     /// So much waits for a flush in progress that applying must wait too.
     pub fn is_backlogged(&self) -> bool {
-        self.frozen.is_some() && self.delta.bytes() >= 4 * DELTA_BYTES
+        self.flushing && self.delta.bytes() >= 4 * DELTA_BYTES
     }
 
     /// Freezes the delta with the records that belong to it. None while a flush is in progress.
     pub fn start_flush(&mut self) -> Option<FlushJob> {
-        if self.frozen.is_some() {
+        if self.flushing {
             return None;
         }
         let applied = serde_json::to_vec(&self.applied).unwrap_or_default();
@@ -220,12 +211,48 @@ impl GroupState {
         }
         let layer = Arc::new(std::mem::take(&mut self.delta));
         self.frozen = Some(layer.clone());
+        self.flushing = true;
         Some(FlushJob { db: self.db.clone(), layer })
     }
 
     /// The frozen layer is in RocksDB.
     pub fn finish_flush(&mut self) {
-        self.frozen = None;
+        self.flushing = false;
+    }
+}
+
+type Clears<'a> = Box<dyn Fn(&[u8]) -> bool + 'a>;
+type Point<'a> = (&'a Bytes, Option<&'a Bytes>);
+
+/// A walk over a range of one layer.
+struct Walk<'a> {
+    next: Option<Point<'a>>,
+    rest: Box<dyn Iterator<Item = Point<'a>> + 'a>,
+    clears: Clears<'a>,
+}
+
+impl<'a> Walk<'a> {
+    fn new<T: Copy>(layer: &'a Layer<T>, order: &'a mut Order, from: &[u8], to: &[u8]) -> Self {
+        let mut rest = layer.walk(order, from, to);
+        Self {
+            next: rest.next(),
+            rest: Box::new(rest),
+            clears: Box::new(|key| layer.clearing(key).is_some()),
+        }
+    }
+
+    /// What the layer says about a key that no walk has passed yet, if anything.
+    fn mentions(&self, key: &[u8]) -> Option<Option<&'a [u8]>> {
+        match self.next {
+            Some((next, value)) if *next == key => Some(value.map(|value| &value[..])),
+            _ => (self.clears)(key).then_some(None),
+        }
+    }
+
+    fn pass(&mut self, key: &[u8]) {
+        if self.next.is_some_and(|(next, _)| *next == key) {
+            self.next = self.rest.next();
+        }
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct GroupState {
     cached_bytes: usize,
     /// Written bytes of the live entries.
     live_bytes: u64,
+    /// Written bytes of all entries since the log was opened, and of those found then.
+    written_bytes: u64,
 }
 
 impl GroupState {
@@ -73,6 +75,15 @@ impl GroupState {
 
     pub fn live_bytes(&self) -> u64 {
         self.live_bytes
+    }
+
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    fn add_bytes(&mut self, location: Location) {
+        self.live_bytes += u64::from(location.bytes);
+        self.written_bytes += u64::from(location.bytes);
     }
 
     pub fn first_index(&self) -> Option<u64> {
@@ -109,7 +120,7 @@ impl GroupState {
     /// Adds an entry found in the log at start.
     pub fn recover(&mut self, id: LogId, location: Location) -> io::Result<()> {
         self.push(id, Slot { leader: id.leader_id, payload: None, location })?;
-        self.live_bytes += u64::from(location.bytes);
+        self.add_bytes(location);
         self.cache_from = self.end();
         Ok(())
     }
@@ -122,7 +133,7 @@ impl GroupState {
             && !slot.location.is_written()
         {
             slot.location = location;
-            self.live_bytes += u64::from(location.bytes);
+            self.add_bytes(location);
         }
     }
 

@@ -201,7 +201,17 @@ impl LogStore {
 
     /// Bytes of the group's entries that are not purged.
     pub fn group_bytes(&self, group: u64) -> u64 {
+        self.of_group(group, GroupState::live_bytes)
+    }
+
+    /// Bytes of the group's entries that were found when the log was opened, and of all written
+    /// since: only grows.
+    pub fn group_written_bytes(&self, group: u64) -> u64 {
+        self.of_group(group, GroupState::written_bytes)
+    }
+
+    fn of_group(&self, group: u64, read: impl FnOnce(&GroupState) -> u64) -> u64 {
         let shared = self.0.shared.groups.lock().get(&group).cloned();
-        shared.map_or(0, |shared| shared.state.lock().live_bytes())
+        shared.map_or(0, |shared| read(&shared.state.lock()))
     }
 }
