@@ -198,7 +198,7 @@ async fn exchange(mux: &Weak<Mux>, channel: Channel, outbox: Outbox) -> String {
     let mut client = RaftPeerClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let mut frames = match tokio::time::timeout(CONNECT_TIMEOUT, client.exchange(Frames::new(outbox))).await {
+    let mut frames = match tokio::time::timeout(CONNECT_TIMEOUT, client.exchange(Frames(outbox))).await {
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => return status.to_string(),
         Err(_) => return "connecting takes too long".to_owned(),

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
 };
 
 use futures::Stream;
@@ -55,33 +55,18 @@ impl Outbox {
         }
     }
 
-    /// Ready when there is something to send, or the connection is closed.
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<RaftFrame>> {
         let mut state = self.0.lock();
-        if !state.closed && state.items.is_empty() {
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        if state.items.is_empty() {
             state.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(())
-    }
-
-    fn next_frame(&self) -> Next {
-        let mut state = self.0.lock();
-        if state.closed {
-            return Next::Closed;
-        }
         let count = frame_items(&state.items);
-        if count == 0 {
-            return Next::Nothing;
-        }
-        Next::Frame(RaftFrame { items: state.items.drain(..count).collect() })
+        Poll::Ready(Some(RaftFrame { items: state.items.drain(..count).collect() }))
     }
-}
-
-enum Next {
-    Frame(RaftFrame),
-    Nothing,
-    Closed,
 }
 
 /// How many of the items go into the next frame.
@@ -97,51 +82,18 @@ fn frame_items(items: &VecDeque<RaftItem>) -> usize {
 
 /// The frames of an outbox, made when the transport asks for one: so everything that queued
 /// meanwhile is in it. Dropping it closes the outbox.
-pub(super) struct Frames {
-    outbox: Outbox,
-    phase: Phase,
-}
-
-enum Phase {
-    /// Nothing to send.
-    Idle,
-    /// Whatever is ready to run goes first: other groups may have items for the same frame.
-    Gathering(Pin<Box<dyn Future<Output = ()> + Send>>),
-    Sending,
-}
-
-impl Frames {
-    pub fn new(outbox: Outbox) -> Self {
-        Self { outbox, phase: Phase::Idle }
-    }
-}
+pub(super) struct Frames(pub Outbox);
 
 impl Stream for Frames {
     type Item = RaftFrame;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RaftFrame>> {
-        loop {
-            match &mut self.phase {
-                Phase::Idle => {
-                    ready!(self.outbox.poll_ready(cx));
-                    self.phase = Phase::Gathering(Box::pin(tokio::task::yield_now()));
-                }
-                Phase::Gathering(pause) => {
-                    ready!(pause.as_mut().poll(cx));
-                    self.phase = Phase::Sending;
-                }
-                Phase::Sending => match self.outbox.next_frame() {
-                    Next::Frame(frame) => return Poll::Ready(Some(frame)),
-                    Next::Closed => return Poll::Ready(None),
-                    Next::Nothing => self.phase = Phase::Idle,
-                },
-            }
-        }
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RaftFrame>> {
+        self.0.poll_frame(cx)
     }
 }
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        self.outbox.close();
+        self.0.close();
     }
 }

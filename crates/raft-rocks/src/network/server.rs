@@ -83,7 +83,7 @@ impl RaftPeer for PeerService {
         let connection =
             Connection { registry: self.registry.clone(), outbox: outbox.clone(), streams: HashMap::new() };
         tokio::spawn(connection.run(request.into_inner()));
-        Ok(Response::new(Box::pin(Frames::new(outbox).map(Ok))))
+        Ok(Response::new(Box::pin(Frames(outbox).map(Ok))))
     }
 
     async fn snapshot(
