@@ -27,7 +27,11 @@ impl Incoming {
 
 /// A reply that says that nothing was executed, and why.
 pub fn refused(id: u64, refusal: Refusal, leader_hint: u64, topology_version: u64) -> BatchReply {
-    BatchReply { id, refusal: refusal.into(), leader_hint, topology_version, ..BatchReply::default() }
+    let detail = match refusal {
+        Refusal::StorageFailed => "the disk of its leader is full or failing".to_owned(),
+        _ => String::new(),
+    };
+    BatchReply { id, refusal: refusal.into(), leader_hint, topology_version, detail, ..BatchReply::default() }
 }
 
 /// The queue before an evaluator. The mutex is held for a push or a swap, never across an await.
