@@ -54,8 +54,7 @@ pub async fn run(
     run_with(options, env, None, started, stop).await
 }
 
-/// [`run`] for the simulation. No `log_disk`: the log is in the data directory, written by a thread
-/// of its own.
+/// [`run`] for the simulation. No `log_disk`: the log is in the data directory.
 pub async fn run_with(
     options: Options,
     env: Env,

@@ -1,8 +1,11 @@
 //! Random arguments never panic, and never leave the store inconsistent.
 
+#[path = "../../resp/tests/noise/mod.rs"]
+mod noise;
 mod support;
 
 use commands::{table, wire};
+use noise::noise;
 use proptest::prelude::*;
 use support::shard::Shard;
 
@@ -126,17 +129,4 @@ fn random_bytes_do_no_harm() {
         }
         shard.check_invariants();
     }
-}
-
-/// xorshift64*.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed;
-    std::iter::repeat_with(|| {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8
-    })
-    .take(len)
-    .collect()
 }

@@ -1,5 +1,5 @@
 //! Raft for data groups and for meta: `openraft` behind one type configuration, one write-ahead log
-//! for all groups of a node, and one stream per peer for all groups.
+//! for all groups of a node, and two streams per peer for all groups.
 //!
 //! Owner: whoever runs replicas (storage node, meta). Invariants are stated in [`log`] and in
 //! [`network`]. This crate knows nothing of what entries mean, and opens no sockets itself.

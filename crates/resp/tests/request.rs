@@ -1,5 +1,8 @@
 //! The request decoder against Redis's rules, at every split of the input.
 
+mod noise;
+
+use noise::noise;
 use proptest::prelude::*;
 use resp::{Decoded, Decoder, ProtocolError};
 
@@ -113,19 +116,6 @@ fn memory_shrinks_after_a_wide_request() {
     assert!(decoder.memory() < 64 * 1024);
     decoder.release();
     assert_eq!(decoder.memory(), 0);
-}
-
-/// xorshift64*: enough noise, the same in every run.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed;
-    std::iter::repeat_with(|| {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8
-    })
-    .take(len)
-    .collect()
 }
 
 /// 64 MiB in all; half of it made to look like RESP now and then.

@@ -74,8 +74,7 @@ pub struct Addresses {
 pub struct TestSwitches {
     pub faults: Faults,
     pub blocking: Blocking,
-    /// A simulated disk for the log, written on the caller's runtime; None: the real one, written
-    /// by a thread of its own.
+    /// A simulated disk for the log, written on the caller's runtime; None: the real one.
     pub log_disk: Option<(raft_rocks::SimDisk, raft_rocks::InlineExecutor)>,
 }
 

@@ -40,34 +40,33 @@ const AVERAGE_OVER: u32 = 8;
 
 /// The writer, for whoever's turn it is.
 struct Turns {
-    /// Gone when the store is closed, and the directory with it.
-    writer: Mutex<Option<LogWriter>>,
+    turn: Mutex<Turn>,
     slow: AtomicBool,
     stop: AtomicBool,
-    /// Of the time a sync takes. Written with the writer locked.
-    average: Mutex<Duration>,
+}
+
+struct Turn {
+    /// Gone when the store is closed, and the directory with it.
+    writer: Option<LogWriter>,
+    /// Of the time a sync takes.
+    average: Duration,
 }
 
 impl Turns {
     /// Writes, syncs and answers what is queued. False if there was nothing.
     fn take(&self) -> bool {
-        let mut writer = self.writer.lock();
-        let Some(writer) = &mut *writer else { return false };
+        let Turn { writer, average } = &mut *self.turn.lock();
+        let Some(writer) = writer else { return false };
         if !writer.write() {
             return false;
         }
         let begin = Instant::now();
         writer.sync();
-        self.observe(begin.elapsed());
-        writer.complete();
-        true
-    }
-
-    fn observe(&self, sync: Duration) {
-        let mut average = self.average.lock();
-        *average = (*average * (AVERAGE_OVER - 1) + sync) / AVERAGE_OVER;
+        *average = (*average * (AVERAGE_OVER - 1) + begin.elapsed()) / AVERAGE_OVER;
         let limit = if self.is_slow() { SLOW_SYNC / 2 } else { SLOW_SYNC };
         self.slow.store(*average > limit, Ordering::Relaxed);
+        writer.complete();
+        true
     }
 
     fn is_slow(&self) -> bool {
@@ -85,10 +84,9 @@ struct Adaptive {
 impl LogExecutor for AdaptiveExecutor {
     fn start(self: Box<Self>, writer: LogWriter) -> io::Result<Box<dyn LogDriver>> {
         let turns = Arc::new(Turns {
-            writer: Mutex::new(Some(writer)),
+            turn: Mutex::new(Turn { writer: Some(writer), average: Duration::ZERO }),
             slow: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            average: Mutex::default(),
         });
         let of_thread = turns.clone();
         let run = move || run_in_thread(&of_thread);
@@ -144,7 +142,7 @@ impl LogDriver for Adaptive {
         {
             tracing::error!("the log writer panicked");
         }
-        self.turns.writer.lock().take();
+        self.turns.turn.lock().writer.take();
     }
 }
 
