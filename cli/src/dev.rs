@@ -21,7 +21,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Keep everything in this directory; what is there already is found again.
-    #[arg(long, default_value = super::status::DEFAULT_DIR)]
+    #[arg(long, default_value = crate::target::DEFAULT_DIR)]
     dir: PathBuf,
     /// Meta nodes: 1, 3 or 5.
     #[arg(long, default_value_t = 3)]

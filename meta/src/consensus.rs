@@ -1,13 +1,15 @@
-//! Meta's Raft group as the rest of meta sees it: propose, confirm leadership, know the leader.
+//! Meta's Raft group as the rest of meta sees it: propose, confirm leadership, know the leader,
+//! change the members.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use proto::v1::MetaMember;
-use raft_rocks::{Member, Payload, Raft, RaftMetrics};
+use proto::v1::{MembersResponse, MetaMember};
+use raft_rocks::{ChangeMembers, Member, Payload, Raft, RaftMetrics};
 use tokio::time::timeout;
 
 use crate::{
-    machine::MetaMachine,
+    machine::{MetaMachine, Rosters},
+    membership::View,
     proposal::{Answer, Proposal},
 };
 
@@ -16,10 +18,15 @@ pub(crate) const META_GROUP: u64 = 0;
 
 /// Leadership that takes longer to confirm is not worth much.
 const CONFIRM_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// A hand-over takes milliseconds; without one there is an election.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Consensus {
     pub id: u64,
     pub raft: Raft<MetaMachine>,
+    pub rosters: Rosters,
+    /// A member unheard for so long does not answer, and nor does the leader.
+    pub silence_max: Duration,
 }
 
 /// Why a proposal has no answer.
@@ -74,14 +81,15 @@ impl Consensus {
         raft_rocks::leader_member(&self.raft).map(|member| member.addr)
     }
 
-    /// This node's view of the group: members, leader (0 if unknown), term.
-    pub fn members(&self) -> (Vec<MetaMember>, u64, u64) {
+    /// The group as this node sees it.
+    pub fn members(&self) -> MembersResponse {
         let metrics = raft_rocks::metrics(&self.raft);
         let membership = metrics.membership_config.membership();
         let voters: Vec<u64> = membership.voter_ids().collect();
+        let applied = metrics.last_applied.as_ref().map_or(0, |log_id| log_id.index);
         let matched = |id: &u64| match &metrics.replication {
             Some(replication) => replication.get(id).and_then(|log_id| log_id.as_ref().map(|l| l.index)),
-            None if *id == self.id => metrics.last_applied.as_ref().map(|l| l.index),
+            None if *id == self.id => Some(applied),
             None => None,
         };
         let members = membership.nodes().map(|(id, member)| MetaMember {
@@ -90,7 +98,68 @@ impl Consensus {
             voter: voters.contains(id),
             matched_index: matched(id).unwrap_or(0),
         });
-        (members.collect(), metrics.current_leader.unwrap_or(0), metrics.current_term)
+        MembersResponse {
+            members: members.collect(),
+            leader: metrics.current_leader.unwrap_or(0),
+            term: metrics.current_term,
+            last_index: metrics.last_log_index.unwrap_or(0),
+            applied_index: applied,
+        }
+    }
+
+    /// The group as its leader sees it.
+    pub fn view(&self) -> View {
+        let metrics = raft_rocks::metrics(&self.raft);
+        let membership = metrics.membership_config.membership();
+        let replication = metrics.replication.iter().flatten();
+        let answering = raft_rocks::answering(&metrics, self.silence_max);
+        View {
+            own: self.id,
+            members: membership.nodes().map(|(id, member)| (*id, member.addr.clone())).collect(),
+            voters: membership.voter_ids().collect(),
+            is_joint: membership.get_joint_config().len() > 1,
+            last_index: metrics.last_log_index.unwrap_or(0),
+            matched: replication.filter_map(|(id, log_id)| Some((*id, log_id.as_ref()?.index))).collect(),
+            answering: answering.chain([self.id]).collect(),
+            voted: self.rosters.borrow().voted.clone(),
+        }
+    }
+
+    /// Returns when the change is committed and [`view`](Self::view) shows it. Not to be dropped
+    /// half-way: a change of voters is two entries.
+    pub async fn change_members(
+        &self,
+        change: ChangeMembers<u64, Member>,
+        keep_as_learners: bool,
+    ) -> Result<(), ProposeError> {
+        let written = match self.raft.change_membership(change, keep_as_learners).await {
+            Ok(written) => written,
+            Err(error) if error.forward_to_leader().is_some() => return Err(ProposeError::NotLeader),
+            Err(error) => return Err(ProposeError::Unknown(error.to_string())),
+        };
+        let changed = Some(written.log_id);
+        let shown = self.raft.wait(None);
+        let shown = shown.metrics(|metrics| *metrics.membership_config.log_id() >= changed, "shown").await;
+        shown.map(|_| ()).map_err(|error| ProposeError::Unknown(error.to_string()))
+    }
+
+    /// As leader: lets every member answer.
+    pub async fn greet(&self) -> Result<(), ProposeError> {
+        self.raft.trigger().heartbeat().await.map_err(|error| ProposeError::Unknown(error.to_string()))
+    }
+
+    /// Lets `to` lead instead of this node. Returns when another leads, or it takes too long.
+    pub async fn hand_over(&self, to: u64) {
+        if self.raft.trigger().transfer_leader(to).await.is_ok() {
+            let another = |metrics: &RaftMetrics| metrics.current_leader.is_some_and(|id| id != self.id);
+            // Whoever waits for it asks who leads now.
+            let _ = self.raft.wait(Some(HAND_OVER_TIMEOUT)).metrics(another, "another leads").await;
+        }
+    }
+
+    /// About to stop: lets another node lead.
+    pub async fn leave(&self) {
+        raft_rocks::hand_over(&self.raft, CONFIRM_TIMEOUT, HAND_OVER_TIMEOUT).await;
     }
 
     /// Gives an empty log its first membership.

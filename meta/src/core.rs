@@ -44,6 +44,8 @@ pub(crate) struct Core {
     /// A new proxy waits for its first lease.
     pub confirm: Notify,
     pub apply_timeout: Duration,
+    /// Proxies that are new begin as islands.
+    pub manual: bool,
 }
 
 /// Why a version is not known to be in force everywhere.
@@ -60,6 +62,7 @@ impl Core {
         states: States,
         tracker: Tracker,
         apply_timeout: Duration,
+        manual: bool,
     ) -> Self {
         Self {
             env,
@@ -72,6 +75,7 @@ impl Core {
             look: Notify::new(),
             confirm: Notify::new(),
             apply_timeout,
+            manual,
         }
     }
 

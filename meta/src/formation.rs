@@ -4,14 +4,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use daemon::{env::Env, grpc};
-use proto::v1::{MembersRequest, meta_admin_client::MetaAdminClient};
+use daemon::env::Env;
 use raft_rocks::Member;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use crate::consensus::Consensus;
+use crate::{consensus::Consensus, peers};
 
-const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a peer says about its log.
@@ -55,11 +53,9 @@ pub(crate) async fn form(
 }
 
 async fn ask(env: &Env, addr: &str) -> Log {
-    let Ok(channel) = grpc::channel(env, addr) else { return Log::Unknown };
-    let mut admin = MetaAdminClient::new(channel);
-    match timeout(ASK_TIMEOUT, admin.members(MembersRequest {})).await {
-        Ok(Ok(answer)) if answer.get_ref().members.is_empty() => Log::Empty,
-        Ok(Ok(_)) => Log::Begun,
-        _ => Log::Unknown,
+    match peers::ask(env, addr).await {
+        Some(answer) if answer.members.is_empty() => Log::Empty,
+        Some(_) => Log::Begun,
+        None => Log::Unknown,
     }
 }

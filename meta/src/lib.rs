@@ -20,12 +20,15 @@ mod consensus;
 mod core;
 mod formation;
 mod machine;
+mod membership;
 mod metrics;
 mod options;
+mod peers;
 mod proposal;
 mod reign;
 mod server;
 mod service;
+mod standing;
 mod tracker;
 
 pub use options::{Bootstrap, Options};

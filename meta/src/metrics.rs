@@ -28,7 +28,8 @@ impl Collector for MetaCollector {
         let published = self.0.states.borrow().clone();
         let state = &published.state;
         let (stores, proxies) = self.0.tracker.lock().counts();
-        let (members, leader, term) = self.0.consensus.members();
+        let group = self.0.consensus.members();
+        let voters = || group.members.iter().filter(|member| member.voter);
         let gauges = [
             ("miraft_meta_state_version", "Version of the cluster state here", state.version.0 as i64),
             ("miraft_meta_groups", "Groups", state.groups.len() as i64),
@@ -38,9 +39,17 @@ impl Collector for MetaCollector {
                 state.live_proxies().count() as i64,
             ),
             ("miraft_meta_leads", "1 on the node that leads", i64::from(self.0.reign().is_some())),
-            ("miraft_meta_leader_known", "1 if a leader is known", i64::from(leader != 0)),
-            ("miraft_meta_members", "Members of the meta group", members.len() as i64),
-            ("miraft_meta_term", "Raft term", term as i64),
+            ("miraft_meta_leader_known", "1 if a leader is known", i64::from(group.leader != 0)),
+            ("miraft_meta_members", "Members of the meta group", group.members.len() as i64),
+            ("miraft_meta_voters", "Members that have a vote", voters().count() as i64),
+            (
+                "miraft_meta_is_voter",
+                "1 on a node that has a vote",
+                i64::from(voters().any(|member| member.id == self.0.consensus.id)),
+            ),
+            ("miraft_meta_term", "Raft term", group.term as i64),
+            ("miraft_meta_last_index", "Last entry of the log here", group.last_index as i64),
+            ("miraft_meta_applied_index", "Last entry applied here", group.applied_index as i64),
             ("miraft_meta_connected_stores", "Watch streams of storage nodes here", stores as i64),
             ("miraft_meta_connected_proxies", "Watch streams of proxies here", proxies as i64),
         ];

@@ -26,8 +26,10 @@ daemon::options! {
         /// host:port under which others reach it; empty: as bound.
         pub advertise: String = String::new(),
         /// All meta nodes at the first start, this one too, as id=host:port; the same on each. Empty:
-        /// this node alone.
+        /// this node alone. Later the group itself knows its members.
         pub peers: Vec<String> = Vec::new(),
+        /// Form no group, whatever the peers are: wait to be added to one that runs.
+        pub join: bool = false,
         /// Health, metrics, log level over HTTP; off when absent.
         pub http_listen: Option<String> = None,
         /// Create groups once the expected storage nodes are there: auto or manual.
@@ -57,15 +59,23 @@ daemon::options! {
 }
 
 impl Options {
-    /// The first members of the meta group.
-    pub(crate) fn members(&self, own_addr: &str) -> anyhow::Result<BTreeMap<u64, Member>> {
+    /// The first members of the meta group; none if there is one to join.
+    pub(crate) fn founders(&self, own_addr: &str) -> anyhow::Result<Option<BTreeMap<u64, Member>>> {
+        if self.join {
+            return Ok(None);
+        }
         if self.peers.is_empty() {
-            return Ok(BTreeMap::from([member(self.id, own_addr)]));
+            return Ok(Some(BTreeMap::from([member(self.id, own_addr)])));
         }
         let members: Option<BTreeMap<u64, Member>> = self.peers.iter().map(|text| parse_peer(text)).collect();
         let members = members.ok_or_else(|| anyhow::anyhow!("peers: id=host:port each"))?;
         anyhow::ensure!(members.contains_key(&self.id), "peers: this node, {}, is missing", self.id);
-        Ok(members)
+        Ok(Some(members))
+    }
+
+    /// Who is silent for longer than any election takes does not answer.
+    pub(crate) fn silence_max(&self) -> Duration {
+        Duration::from_millis(self.raft_election_max_ms) * 4
     }
 
     pub(crate) fn policy(&self) -> Policy {
@@ -103,7 +113,7 @@ fn problems(options: &Options) -> Vec<(&'static str, String)> {
         problems.push(("peers", format!("`{peer}` is not of the form id=host:port")));
     }
     let ids: Vec<u64> = options.peers.iter().filter_map(|peer| parse_peer(peer)).map(|(id, _)| id).collect();
-    if !ids.is_empty() && !ids.contains(&options.id) {
+    if !options.join && !ids.is_empty() && !ids.contains(&options.id) {
         problems.push(("peers", format!("this node, id {}, is not among them", options.id)));
     }
     if ids.iter().any(|id| ids.iter().filter(|other| *other == id).count() > 1) {
@@ -121,6 +131,9 @@ fn problems(options: &Options) -> Vec<(&'static str, String)> {
         let text = "0 < raft_heartbeat_ms < raft_election_min_ms < raft_election_max_ms must hold";
         problems.push(("raft_election_max_ms", text.to_owned()));
     }
+    if options.id == 0 {
+        problems.push(("id", "must be at least 1".to_owned()));
+    }
     problems
 }
 
@@ -132,7 +145,14 @@ mod tests {
     fn defaults_are_sound_and_alone() {
         let options = Options::default();
         assert_eq!(problems(&options), []);
-        assert_eq!(options.members("h:1").unwrap(), BTreeMap::from([member(1, "h:1")]));
+        assert_eq!(options.founders("h:1").unwrap(), Some(BTreeMap::from([member(1, "h:1")])));
+    }
+
+    #[test]
+    fn who_joins_founds_nothing() {
+        let options = Options { id: 4, join: true, peers: vec!["1=a:1".into()], ..Options::default() };
+        assert_eq!(problems(&options), []);
+        assert_eq!(options.founders("h:1").unwrap(), None);
     }
 
     #[test]

@@ -23,13 +23,19 @@ pub struct Answer {
     /// Redis-style text; empty on success.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
+    /// Of `Command::Cluster`: what each change says, or Redis-style text of why it was refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replies: Vec<Result<String, String>>,
 }
 
 impl Answer {
     pub(crate) fn new(result: Result<Outcome, Refused>, version: Version) -> Self {
         match result {
-            Ok(outcome) => Self { version: outcome.version, changed: outcome.changed, error: String::new() },
-            Err(refused) => Self { version, changed: false, error: refused.to_string() },
+            Ok(Outcome { version, changed, replies }) => {
+                let replies = replies.into_iter().map(|reply| reply.map_err(|refused| refused.to_string()));
+                Self { version, changed, error: String::new(), replies: replies.collect() }
+            }
+            Err(refused) => Self { version, changed: false, error: refused.to_string(), replies: Vec::new() },
         }
     }
 }

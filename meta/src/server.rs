@@ -23,10 +23,12 @@ use crate::{
     core::Core,
     formation,
     machine::MetaMachine,
+    membership::Membership,
     metrics,
-    options::Options,
+    options::{Bootstrap, Options},
     reign::Ruler,
     service::Service,
+    standing,
     tracker::Tracker,
 };
 
@@ -66,32 +68,38 @@ pub async fn run_with(
         env.net.bind(&options.listen).await.with_context(|| format!("listen: {}", options.listen))?;
     let rpc = listener.local_addr()?;
     let advertised = if options.advertise.is_empty() { rpc.to_string() } else { options.advertise.clone() };
-    let members = options.members(&advertised)?;
+    let founders = options.founders(&advertised)?;
 
     let peer_service = PeerService::new();
     let (consensus, states) = start_raft(&options, &env, &peer_service, log_disk).await?;
     let lease = Duration::from_millis(options.proxy_lease_ms);
     let tracker = Tracker::new(lease, Duration::from_millis(options.store_silence_ms));
     let apply_timeout = Duration::from_millis(options.apply_timeout_ms);
-    let core = Arc::new(Core::new(env.clone(), consensus, states, tracker, apply_timeout));
+    let manual = options.bootstrap == Bootstrap::Manual;
+    let core = Arc::new(Core::new(env.clone(), consensus, states, tracker, apply_timeout, manual));
 
-    // Ends with this function, whichever way it ends.
-    let tasks = stop.child_token();
+    // Ends with this function, whichever way it ends, and after another node leads.
+    let tasks = CancellationToken::new();
     let _end = tasks.clone().drop_guard();
     let readiness = Readiness::default();
     let http = start_http(&options, &env, &core, &readiness, &tasks).await?;
     let shutdown = tasks.clone().cancelled_owned();
-    let mut serving = tokio::spawn(grpc::serve(listener, router(&core, peer_service)?, shutdown));
+    let membership = Membership::new(core.clone());
+    let service = Service::new(core.clone(), membership.clone());
+    let mut serving = tokio::spawn(grpc::serve(listener, router(service, peer_service)?, shutdown));
     started(Addresses { rpc, http });
 
     let ruling = tokio::spawn(Ruler::new(core.clone(), options.policy()).run(tasks.clone()));
+    tokio::spawn(membership.finish_what_was_begun(tasks.clone()));
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        lived = live(&core, &env, members, &readiness) => lived?,
+        lived = live(&core, &env, founders) => lived?,
+        stood = standing::watch(&core.consensus, &env, &readiness) => match stood? {},
         served = &mut serving => anyhow::bail!("the gRPC listener ended: {served:?}"),
     }
     readiness.set(false);
+    core.consensus.leave().await;
     tasks.cancel();
     ruling.await?;
     core.consensus.raft.shutdown().await?;
@@ -99,18 +107,13 @@ pub async fn run_with(
     Ok(())
 }
 
-/// Ready as soon as there is a leader; then makes checkpoints. Ends only when Raft does, which is a
-/// failure.
-async fn live(
-    core: &Core,
-    env: &Env,
-    members: BTreeMap<u64, Member>,
-    readiness: &Readiness,
-) -> anyhow::Result<()> {
-    formation::form(&core.consensus, env, members).await?;
+/// Forms the group if that is this node's to do; then makes checkpoints. Ends only when Raft does,
+/// which is a failure.
+async fn live(core: &Core, env: &Env, founders: Option<BTreeMap<u64, Member>>) -> anyhow::Result<()> {
+    if let Some(founders) = founders {
+        formation::form(&core.consensus, env, founders).await?;
+    }
     let raft = &core.consensus.raft;
-    raft.wait(None).metrics(|metrics| metrics.current_leader.is_some(), "a leader").await?;
-    readiness.set(true);
     let mut next = applied_index(&raft_rocks::metrics(raft)) + CHECKPOINT_ENTRIES;
     loop {
         let due = |metrics: &RaftMetrics| metrics.running_state.is_err() || applied_index(metrics) >= next;
@@ -139,7 +142,7 @@ async fn start_raft(
         Some((disk, executor)) => LogStore::open_on(Arc::new(disk), log_options, executor)?,
         None => LogStore::open(directory.join("log"), log_options, AdaptiveExecutor)?,
     };
-    let (machine, states) = MetaMachine::open(directory.join("checkpoint"))?;
+    let (machine, states, rosters) = MetaMachine::open(directory.join("checkpoint"))?;
     let dial_env = env.clone();
     let peers = Peers::new(Arc::new(move |addr: &str| grpc::channel(&dial_env, addr)));
     let config = raft_rocks::raft_config(options.timings());
@@ -148,11 +151,10 @@ async fn start_raft(
     // At once: meta reads by quorum, so a restart forgets no lease it granted.
     raft.runtime_config().elect(true);
     peer_service.insert(META_GROUP, options.id, raft_rocks::raft_handle(raft.clone()), None);
-    Ok((Consensus { id: options.id, raft }, states))
+    Ok((Consensus { id: options.id, raft, rosters, silence_max: options.silence_max() }, states))
 }
 
-fn router(core: &Arc<Core>, peer_service: PeerService) -> anyhow::Result<Router> {
-    let service = Service::new(core.clone());
+fn router(service: Service, peer_service: PeerService) -> anyhow::Result<Router> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
         .build_v1()?;

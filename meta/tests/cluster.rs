@@ -1,5 +1,7 @@
 //! Real meta nodes over loopback, with stand-ins for storage nodes and proxies.
 
+mod health;
+mod membership;
 mod support;
 
 use std::{
@@ -9,7 +11,7 @@ use std::{
 
 use proto::v1::MembersRequest;
 use support::{FakeProxy, FakeStore, Metas, PATIENCE, ProxyView, is_settled};
-use topology::{ClusterState, Command, Proxy, ProxyId, Role, Slot, SlotSet, StoreId};
+use topology::{Change, ClusterState, Command, Proxy, ProxyId, Role, Slot, SlotSet, StoreId};
 
 fn as_usual(_: &mut meta::Options) {}
 
@@ -230,19 +232,23 @@ async fn a_lost_disk_is_replaced() {
 #[tokio::test]
 async fn of_concurrent_claims_one_wins() {
     let metas = Metas::start(3, as_usual);
-    let (_stores, _proxies) = metas.populate(3, 1).await;
-    let state = metas.state().await;
+    let (_stores, proxies) = metas.populate(3, 3).await;
     let slots = SlotSet::from_slots(Slot::new(5));
-    let claims = state.groups.keys().map(|&group| (group, Command::AddSlots { group, slots: slots.clone() }));
-    let asked = claims.map(|(group, claim)| {
+    let ask = |at: &ProxyId, change: Change| Command::Cluster { at: at.clone(), changes: vec![change] };
+    let freed = metas.apply("free", &ask(&proxies[0].id, Change::DelSlots { slots: slots.clone() })).await;
+    assert_eq!(freed.replies[0].text, "OK");
+    let asked = proxies.iter().map(|proxy| {
+        let claim = ask(&proxy.id, Change::AddSlots { slots: slots.clone() });
         let metas = &metas;
-        async move { (group, metas.apply(&format!("claim-{group}"), &claim).await.error) }
+        async move { (&proxy.id, metas.apply(&format!("claim-{}", proxy.id), &claim).await) }
     });
     let answers = futures::future::join_all(asked).await;
+    let state = metas.state().await;
     let owner = state.owner(Slot::new(5).unwrap()).unwrap();
-    for (group, error) in answers {
-        let wanted = if group == owner { "" } else { "ERR Slot 5 is already busy" };
-        assert_eq!(error, wanted, "group {group}");
+    for (proxy, answer) in answers {
+        let won = state.proxies[proxy].fronts.contains(&owner);
+        let wanted = if won { "OK" } else { "ERR Slot 5 is already busy" };
+        assert_eq!(answer.replies[0].text, wanted, "{proxy}");
     }
 }
 

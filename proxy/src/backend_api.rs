@@ -7,6 +7,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use topology::{GroupId, Slot};
 
+use crate::backend::Announced;
+
 /// Who executes a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
@@ -71,6 +73,9 @@ pub trait Submit {
 
     /// Groups this proxy is announced as the master of, ascending by first slot.
     fn fronted_groups(&self) -> Vec<GroupId>;
+
+    /// What cluster clients of this proxy are told about slots; not called while no topology is known.
+    fn with_announced(&self, _look: &mut dyn FnMut(&Announced)) {}
 
     /// So much waits that clients should not be read for now.
     fn is_congested(&self) -> bool {

@@ -1,7 +1,7 @@
 //! From a decoded request to whoever executes it: checks that every command goes through, then the
 //! group of its keys, several groups, or the proxy itself.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::atomic::Ordering::Relaxed};
 
 use commands::{CommandError, Kind, Merge, Spec, flags::flag, wire};
 use resp::{Protocol, Reply};
@@ -10,11 +10,14 @@ use topology::{GroupId, Slot, slot_of};
 
 use crate::{
     ask::Asker,
+    backend::{Announced, Relation},
     backend_api::{Outgoing, ReplyTarget, RouteError, Sink, Target},
     clients::Side,
     connection::{Call, Connection, Session},
     gather::{self, Gather, Positions},
-    local, monitor, scan,
+    local, monitor,
+    options::Moved,
+    scan,
 };
 
 /// Arguments of a command that are named without allocating.
@@ -56,9 +59,16 @@ impl Front {
                     return Verdict::Paused { until_ms };
                 }
                 self.last = Some(spec);
-                self.dispatch(argv, Call { spec, started_us });
+                if self.session.transaction.is_none() || !local::queue(self, spec, &argv[1..]) {
+                    self.dispatch(argv, Call { spec, started_us });
+                }
             }
-            Err(reply) => self.reply(&reply),
+            Err(reply) => {
+                if let Some(transaction) = &mut self.session.transaction {
+                    transaction.refuse();
+                }
+                self.reply(&reply);
+            }
         }
         self.session.command_ended();
         Verdict::Done
@@ -138,6 +148,11 @@ impl Front {
     }
 
     fn keyed(&mut self, args: &[&[u8]], call: Call) {
+        if self.session.side == Side::Cluster
+            && let Some(refusal) = self.elsewhere(args, call.spec)
+        {
+            return self.reply(&refusal);
+        }
         match call.spec.slot(args) {
             // A command without keys may run anywhere.
             Ok(slot) => self.submit(Target::Slot(slot.unwrap_or_else(|| slot_of(b""))), args, call),
@@ -146,6 +161,39 @@ impl Front {
                 None => self.reply(&CommandError::CrossSlot.into()),
             },
             Err(error) => self.reply(&error.into()),
+        }
+    }
+
+    /// Why this node of the announced cluster does not serve the keys: others that it has not met
+    /// have the slot, or redirections are wanted and another one is announced for it.
+    fn elsewhere(&self, args: &[&[u8]], spec: &Spec) -> Option<Reply> {
+        let always_moved = self.conn.worker.shared.moved == Moved::Always;
+        let mut refusal = None;
+        self.conn.worker.backend.with_announced(&mut |announced| {
+            if always_moved || !announced.is_whole() {
+                let mut slots = spec.key_positions(args).map(|at| slot_of(args[at]));
+                refusal = slots.find_map(|slot| self.elsewhere_by_slot(announced, slot, spec));
+            }
+        });
+        match refusal {
+            // Which node to go to is not one answer.
+            Some(_) if always_moved && spec.slot(args).is_err() => Some(CommandError::CrossSlot.into()),
+            refusal => refusal,
+        }
+    }
+
+    fn elsewhere_by_slot(&self, announced: &Announced, slot: Slot, spec: &Spec) -> Option<Reply> {
+        if !announced.knows(slot) {
+            return Some(Reply::error("CLUSTERDOWN Hash slot not served"));
+        }
+        if self.conn.worker.shared.moved == Moved::Never {
+            return None;
+        }
+        let readonly = self.conn.info.readonly.load(Relaxed) && !spec.flags.has(flag::WRITE);
+        match announced.master(slot)? {
+            (Relation::Myself, _) => None,
+            (Relation::MyMaster, _) if readonly => None,
+            (_, address) => Some(Reply::error(format!("MOVED {} {address}", slot.number()))),
         }
     }
 

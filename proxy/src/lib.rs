@@ -26,6 +26,7 @@ mod options;
 mod scan;
 mod server;
 mod settings;
+mod settings_file;
 mod shared;
 mod slowlog;
 mod worker;

@@ -1,5 +1,17 @@
 //! Options of a proxy process.
 
+use serde::{Deserialize, Serialize};
+
+/// What cluster clients are told when they ask a proxy that is not the announced master of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Moved {
+    /// The answer: every proxy serves every slot.
+    Never,
+    /// Where to go, as Redis does, so that clients spread their load.
+    Always,
+}
+
 daemon::options! {
     /// Configuration of `miraft-proxy`.
     pub struct Options("miraft-proxy", "proxy", check = check) {
@@ -15,6 +27,9 @@ daemon::options! {
         pub announce_port: u16 = 0,
         /// Host name announced beside the address; may be empty.
         pub announce_hostname: String = String::new(),
+        /// Redirect cluster clients to the announced master of a slot: never (every proxy serves all
+        /// slots) or always (as Redis does).
+        pub moved: Moved = Moved::Never,
         /// Meta nodes, host:port each.
         pub meta: Vec<String> = vec!["127.0.0.1:7300".to_owned()],
         /// host:port for health and metrics; off when absent.
@@ -43,6 +58,9 @@ daemon::options! {
         pub slowlog_slower_us: i64 = 10_000,
         /// Entries kept in the slow log.
         pub slowlog_len: usize = 128,
+        /// File in which CONFIG REWRITE keeps what CONFIG SET changed; read at the start, over all
+        /// other configuration. CONFIG REWRITE is refused when absent.
+        pub settings_file: Option<String> = None,
     }
 }
 

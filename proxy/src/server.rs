@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use daemon::{
     env::{Env, Listener},
     http::{self, Readiness},
+    meta_client::MetaClient,
     process,
 };
 use prometheus_client::registry::Registry;
@@ -48,10 +49,15 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let shared = Arc::new(Shared::new(&options, env.clone()));
+    if let (Some(file), Some(path)) = (&shared.settings_file, &options.settings_file) {
+        file.load(&shared.settings).with_context(|| format!("settings_file: {path}"))?;
+    }
     let listeners = Listeners::bind(&env, &options).await?;
     let mut addresses = listeners.addresses()?;
     let identity = identity(&options, addresses.cluster);
-    let (keep_link, topologies) = link(env.clone(), identity.clone());
+    // Shared with whoever asks meta for changes: the link learns where meta has moved to.
+    let meta = MetaClient::new(env.clone(), options.meta.clone());
+    let (keep_link, topologies) = link(&env, meta.clone(), identity.clone());
     spawn_local(keep_link);
     let readiness = Readiness::default();
     if let Some(addr) = &options.http_listen {
@@ -63,7 +69,7 @@ pub async fn run(
     spawn_local(follow_readiness(readiness, topologies.clone()));
     spawn_local(close_idle(shared.clone()));
 
-    let plan = Plan { shared: shared.clone(), topologies, identity, options, stop: stop.clone() };
+    let plan = Plan { shared: shared.clone(), topologies, meta, identity, options, stop: stop.clone() };
     let (ended, mut endings) = mpsc::channel::<()>(1);
     for number in 1..plan.options.workers {
         plan.clone().spawn(number, addresses, ended.clone())?;
@@ -84,6 +90,7 @@ pub async fn run(
 struct Plan {
     shared: Arc<Shared>,
     topologies: Topologies,
+    meta: MetaClient,
     identity: LinkOptions,
     options: Options,
     stop: CancellationToken,
@@ -95,8 +102,8 @@ impl Plan {
         let limits = Limits { deadline_ms: self.options.deadline_ms, ..Limits::default() };
         let env = self.shared.env.clone();
         let backend = Backend::start(env, self.topologies.clone(), self.identity.proxy_id(), limits);
-        let LinkOptions { announce_host, announce_port, announce_hostname, .. } = &self.identity;
-        let cluster = Cluster::new(self.topologies.clone(), announce_host, *announce_port, announce_hostname);
+        let cluster =
+            Cluster::new(self.shared.env.clone(), self.topologies.clone(), &self.identity, self.meta.clone());
         let worker = Worker::new(self.shared.clone(), Rc::new(backend.clone()), cluster, number);
         spawn_local(worker.clone().spread_relief(backend));
         spawn_local(listener::accept(worker.clone(), listeners.cluster, Side::Cluster, self.stop.clone()));
@@ -167,7 +174,6 @@ fn identity(options: &Options, bound: SocketAddr) -> LinkOptions {
     };
     let port = if options.announce_port == 0 { bound.port() } else { options.announce_port };
     LinkOptions {
-        meta: options.meta.clone(),
         announce_host: host,
         announce_port: port,
         announce_hostname: options.announce_hostname.clone(),

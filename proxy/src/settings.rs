@@ -121,17 +121,20 @@ pub struct Settings {
     password: Mutex<Bytes>,
     has_password: AtomicI64,
     choices: Mutex<Vec<(&'static str, String)>>,
+    /// All of them as configured.
+    initial: Vec<(&'static str, Bytes)>,
     /// Commands of one client under way at the same time.
     pub pipeline_depth: usize,
 }
 
 impl Settings {
     pub fn new(options: &Options) -> Self {
-        let settings = Self {
+        let mut settings = Self {
             numbers: Default::default(),
             password: Mutex::new(Bytes::new()),
             has_password: AtomicI64::new(0),
             choices: Mutex::new(Vec::new()),
+            initial: Vec::new(),
             pipeline_depth: options.pipeline_depth,
         };
         settings.set_password(options.requirepass.as_bytes());
@@ -147,6 +150,7 @@ impl Settings {
         ] {
             settings.numbers[number as usize].store(value, Relaxed);
         }
+        settings.initial = settings.get(|_| true);
         settings
     }
 
@@ -181,6 +185,16 @@ impl Settings {
     /// Names and values of the parameters whose name `matches`.
     pub fn get(&self, matches: impl Fn(&str) -> bool) -> Vec<(&'static str, Bytes)> {
         PARAMETERS.iter().filter(|p| matches(p.name)).map(|p| (p.name, self.value(p))).collect()
+    }
+
+    /// Names and values of the parameters that are not as configured.
+    pub fn changed(&self) -> Vec<(&'static str, Bytes)> {
+        let now = self.get(|_| true).into_iter();
+        let settable = |name| PARAMETERS.iter().any(|p| p.name == name && !matches!(p.kind, Kind::Fixed(_)));
+        now.zip(&self.initial)
+            .filter(|(now, then)| now != *then && settable(now.0))
+            .map(|(now, _)| now)
+            .collect()
     }
 
     /// Sets one parameter (lower-case name); answers what undoes it.

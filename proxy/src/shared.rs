@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use crate::{
     clients::{ClientInfo, Clients},
-    options::Options,
+    options::{Moved, Options},
     settings::Settings,
+    settings_file::SettingsFile,
     slowlog::{Latency, Slowlog},
 };
 
@@ -141,6 +142,8 @@ impl Monitors {
 pub struct Shared {
     pub env: Env,
     pub settings: Settings,
+    /// `None`: nothing is kept.
+    pub settings_file: Option<SettingsFile>,
     pub clients: Clients,
     pub pause: Pause,
     pub monitors: Monitors,
@@ -148,6 +151,7 @@ pub struct Shared {
     pub latency: Mutex<Latency>,
     /// One per worker.
     pub counters: Vec<Counters>,
+    pub moved: Moved,
     /// 40 hex digits, new at each start.
     pub run_id: Bytes,
     started: Instant,
@@ -158,6 +162,8 @@ impl Shared {
         let digits: String = (0..3).map(|_| format!("{:016x}", env.entropy.next_u64())).collect();
         Self {
             settings: Settings::new(options),
+            moved: options.moved,
+            settings_file: options.settings_file.as_deref().map(SettingsFile::new),
             clients: Clients::default(),
             pause: Pause::default(),
             monitors: Monitors::default(),

@@ -39,13 +39,27 @@ impl TestCluster {
 
     /// As [`TestCluster::start`], with changes.
     pub async fn start_with(change: impl FnOnce(Config) -> Config) -> Self {
+        Self::start_prepared(change, |_| ()).await
+    }
+
+    /// As [`TestCluster::start_with`]; `prepare` is called between launching and waiting.
+    pub async fn start_prepared(
+        change: impl FnOnce(Config) -> Config,
+        prepare: impl FnOnce(&LocalCluster),
+    ) -> Self {
         let only = ONE_AT_A_TIME.lock().await;
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let mode = Mode::processes().expect("the servers are built");
         let config = Config { mode, ..Config::on_free_ports(dir.path().join("cluster")) };
         let config = Config { start_timeout: Duration::from_secs(60), ..change(config) };
         let kept = dir.path().to_owned();
-        match LocalCluster::start(config).await {
+        let ready = async {
+            let mut cluster = LocalCluster::launch(config).await?;
+            prepare(&cluster);
+            cluster.wait_ready(|_| ()).await?;
+            anyhow::Ok(cluster)
+        };
+        match ready.await {
             Ok(cluster) => Self { cluster, dir: Some(dir), _only: only },
             Err(error) => {
                 let _kept_for_its_logs = dir.keep();

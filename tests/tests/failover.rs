@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use local_cluster::{Listener, MemberId, Role};
 use miraft_tests::{
-    cluster::TestCluster,
+    cluster::{TestCluster, metrics},
     load::{Load, Plan, Report},
     resp::{Connection, encode},
     wait,
@@ -48,6 +48,36 @@ async fn killed_leader_of_data() {
     assert_gap("kill -9 of a storage node", report.write_gap());
     assert_eq!(report.errors(), Vec::<&str>::new(), "clients see a slow reply, no error");
     assert_eq!(report.lost_replies(), 0, "clients see a slow reply, no lost connection");
+    cluster.wait_replicated(Duration::from_secs(30)).await;
+    assert_consistent(&mut report, &cluster).await;
+}
+
+/// A graceful stop: the groups are led elsewhere before the process ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_leader_of_data() {
+    let mut cluster = TestCluster::start().await;
+    let load = load(&cluster);
+    load.more_writes(FLOWING).await;
+    let leader = cluster.a_leader().await;
+    let groups = cluster.state().await.unwrap().groups.len();
+    cluster.terminate(leader).await.unwrap();
+    let log = std::fs::read_to_string(cluster.log(leader)).unwrap();
+    assert!(log.matches("hands leadership over").count() >= 1, "{log}");
+    wait::until("every group is led", Duration::from_secs(5), || async {
+        let mut led = std::collections::BTreeSet::new();
+        for node in cluster.members().iter().filter(|m| m.id.role == Role::Storage && m.id != leader) {
+            led.extend(metrics::led_groups(&node.address(Listener::Http).unwrap_or_default()).await?);
+        }
+        anyhow::ensure!(led.len() == groups, "{led:?}");
+        anyhow::Ok(())
+    })
+    .await;
+    load.more_writes(FLOWING).await;
+    cluster.restart(leader).unwrap();
+    load.more_writes(FLOWING).await;
+    let mut report = load.stop().await;
+    assert_gap("stop of a storage node", report.write_gap());
+    assert_eq!(report.errors(), Vec::<&str>::new(), "clients see a slow reply, no error");
     cluster.wait_replicated(Duration::from_secs(30)).await;
     assert_consistent(&mut report, &cluster).await;
 }

@@ -1,23 +1,8 @@
 //! redis-py, plain and cluster, through every proxy (`tests/python/clients.py`).
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
-use miraft_tests::cluster;
-
-/// The Python of the environment that `./run test` prepares.
-fn python() -> PathBuf {
-    if let Some(python) = std::env::var_os("MIRAFT_PYTHON") {
-        return python.into();
-    }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let python = cache.unwrap_or_default().join("miraft/venv/bin/python");
-    assert!(python.exists(), "no Python with redis-py: `./run test` prepares one");
-    python
-}
+use miraft_tests::{cluster, python::python};
 
 // covers: T16
 #[tokio::test]

@@ -4,11 +4,13 @@ use std::hint::black_box;
 
 use commands::{Args, Cx, Handler, Id, by_id, lookup};
 use criterion::{Criterion, criterion_group, criterion_main};
+use datatypes::Limits;
 use datatypes::mem::MemKv;
 use resp::{Protocol, Reply};
 
 const KEYS: usize = 10_000;
-const CX: Cx = Cx { now_ms: 1_700_000_000_000, db: 0, seed: 1, protocol: Protocol::Resp2 };
+const CX: Cx =
+    Cx { now_ms: 1_700_000_000_000, db: 0, seed: 1, protocol: Protocol::Resp2, limits: Limits::DEFAULT };
 
 fn execute(kv: &mut MemKv, id: Id, args: &[&[u8]]) -> Reply {
     let args = Args::new(args);

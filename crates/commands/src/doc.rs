@@ -5,21 +5,45 @@
 pub enum Group {
     Generic,
     String,
+    Bitmap,
+    HyperLogLog,
+    Hash,
+    Set,
     Connection,
     Server,
     Cluster,
+    Transactions,
+    Scripting,
 }
 
 impl Group {
-    pub const ALL: [Self; 5] = [Self::String, Self::Generic, Self::Connection, Self::Server, Self::Cluster];
+    pub const ALL: [Self; 11] = [
+        Self::String,
+        Self::Bitmap,
+        Self::HyperLogLog,
+        Self::Hash,
+        Self::Set,
+        Self::Generic,
+        Self::Transactions,
+        Self::Scripting,
+        Self::Connection,
+        Self::Server,
+        Self::Cluster,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Generic => "generic",
             Self::String => "string",
+            Self::Bitmap => "bitmap",
+            Self::HyperLogLog => "hyperloglog",
+            Self::Hash => "hash",
+            Self::Set => "set",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",
+            Self::Transactions => "transactions",
+            Self::Scripting => "scripting",
         }
     }
 }
@@ -34,6 +58,8 @@ pub struct Doc {
     /// Empty: not told.
     pub complexity: &'static str,
     pub deprecated: Option<Deprecated>,
+    /// For servers among themselves.
+    pub system: bool,
     pub args: &'static [Arg],
 }
 
@@ -90,6 +116,8 @@ pub struct Arg {
     pub since: Option<&'static str>,
     pub optional: bool,
     pub multiple: bool,
+    /// Repeated, its token is repeated too.
+    pub multiple_token: bool,
     pub args: &'static [Arg],
 }
 
@@ -103,6 +131,7 @@ pub const fn arg(name: &'static str, kind: ArgType) -> Arg {
         since: None,
         optional: false,
         multiple: false,
+        multiple_token: false,
         args: &[],
     }
 }
@@ -175,5 +204,10 @@ impl Arg {
     pub const fn multiple(mut self) -> Self {
         self.multiple = true;
         self
+    }
+
+    pub const fn multiple_token(mut self) -> Self {
+        self.multiple_token = true;
+        self.multiple()
     }
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use datatypes::StoreError;
+use datatypes::hyperloglog::HllError;
+use datatypes::rdb::RdbError;
 use resp::Reply;
 
 /// Why a command was refused. It has changed nothing.
@@ -36,6 +38,14 @@ pub enum CommandError {
     IncrementOverflow,
     DecrementOverflow,
     IncrementNotFinite,
+    /// The increment itself is.
+    InfiniteIncrement,
+    HashValueNotInteger,
+    HashValueNotFloat,
+    OutOfRange,
+    NotPositive,
+    /// Least and greatest value.
+    NotBetween(i64, i64),
     /// Full name of the command.
     InvalidExpire(&'static str),
     ExpireNxWithOthers,
@@ -49,12 +59,33 @@ pub enum CommandError {
     GetKeysNone,
     GetKeysArity,
     GetKeysInvalid,
+    BusyKey,
+    InvalidTtl,
+    InvalidIdletime,
+    InvalidFrequency,
+    Bit(BitError),
+    HyperLogLog(HllError),
+    /// A payload of DUMP.
+    Payload(RdbError),
+    Function(FunctionError),
     Store(StoreError),
 }
 
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<HllError> for CommandError {
+    fn from(error: HllError) -> Self {
+        Self::HyperLogLog(error)
+    }
+}
+
+impl From<RdbError> for CommandError {
+    fn from(error: RdbError) -> Self {
+        Self::Payload(error)
     }
 }
 
@@ -80,6 +111,15 @@ impl CommandError {
                 return one_line([b"ERR invalid expire time in '", name.as_bytes(), b"' command"]);
             }
             Self::UnsupportedOption(option) => return one_line([b"ERR Unsupported option ", option, b""]),
+            Self::Payload(RdbError::Unsupported(kind)) => {
+                return one_line([b"ERR Values of type ", kind.as_bytes(), b" are not supported yet"]);
+            }
+            Self::NotBetween(least, most) => {
+                let text = format!("ERR value is out of range, value must between {least} and {most}");
+                return Cow::Owned(text.into_bytes());
+            }
+            Self::Function(error) => return error.text(),
+            Self::Bit(error) => error.text(),
             Self::Store(error) => return one_line([b"ERR storage error ", error.0.as_bytes(), b""]),
             Self::Syntax => "ERR syntax error",
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
@@ -97,6 +137,11 @@ impl CommandError {
             Self::IncrementOverflow => "ERR increment or decrement would overflow",
             Self::DecrementOverflow => "ERR decrement would overflow",
             Self::IncrementNotFinite => "ERR increment would produce NaN or Infinity",
+            Self::InfiniteIncrement => "ERR value is NaN or Infinity",
+            Self::HashValueNotInteger => "ERR hash value is not an integer",
+            Self::HashValueNotFloat => "ERR hash value is not a float",
+            Self::OutOfRange => "ERR value is out of range",
+            Self::NotPositive => "ERR value is out of range, must be positive",
             Self::ExpireNxWithOthers => "ERR NX and XX, GT or LT options at the same time are not compatible",
             Self::ExpireGtWithLt => "ERR GT and LT options at the same time are not compatible",
             Self::LcsNotStrings => "ERR The specified keys must contain string values",
@@ -112,6 +157,14 @@ impl CommandError {
             Self::GetKeysNone => "ERR The command has no key arguments",
             Self::GetKeysArity => "ERR Invalid number of arguments specified for command",
             Self::GetKeysInvalid => "ERR Invalid arguments specified for command",
+            Self::BusyKey => "BUSYKEY Target key name already exists.",
+            Self::InvalidTtl => "ERR Invalid TTL value, must be >= 0",
+            Self::InvalidIdletime => "ERR Invalid IDLETIME value, must be >= 0",
+            Self::InvalidFrequency => "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            Self::HyperLogLog(HllError::Invalid) => "WRONGTYPE Key is not a valid HyperLogLog string value.",
+            Self::HyperLogLog(HllError::Corrupt) => "INVALIDOBJ Corrupted HLL object detected",
+            Self::Payload(RdbError::Footer) => "ERR DUMP payload version or checksum are wrong",
+            Self::Payload(RdbError::Format) => "ERR Bad data format",
         };
         Cow::Borrowed(text.as_bytes())
     }
@@ -131,6 +184,79 @@ impl CommandError {
         }
         let parts = [b"'", shown(name, SHOWN_BYTES_MAX), b"', with args beginning with: ", &quoted];
         Self::UnknownCommand { shown: parts.concat() }
+    }
+}
+
+/// Why a command on bits was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BitError {
+    /// Not the offset of a bit that a string can have.
+    Offset,
+    /// The bit to set is neither 0 nor 1.
+    Value,
+    /// Likewise, the bit to look for.
+    Argument,
+    /// BITOP NOT with several sources.
+    NotTakesOne,
+    FieldType,
+    Overflow,
+    ReadOnlyField,
+}
+
+impl BitError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Offset => "ERR bit offset is not an integer or out of range",
+            Self::Value => "ERR bit is not an integer or out of range",
+            Self::Argument => "ERR The bit argument must be 1 or 0.",
+            Self::NotTakesOne => "ERR BITOP NOT must be called with a single source key.",
+            Self::FieldType => {
+                "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+            }
+            Self::Overflow => "ERR Invalid OVERFLOW type specified",
+            Self::ReadOnlyField => "ERR BITFIELD_RO only supports the GET subcommand",
+        }
+    }
+}
+
+/// Why a subcommand of FUNCTION was refused.
+#[derive(Debug)]
+pub enum FunctionError {
+    NoLibraryName,
+    UnknownArgument(Vec<u8>),
+    /// More arguments than there are; the subcommand as it came.
+    TooMany(Vec<u8>),
+    WrongPolicy,
+    /// The payload holds something else.
+    NoFunction,
+    /// The payload comes from a release candidate.
+    PreGa,
+    /// The payload holds functions.
+    Unsupported,
+}
+
+impl FunctionError {
+    fn text(&self) -> Cow<'static, [u8]> {
+        let text: &'static str = match self {
+            Self::UnknownArgument(argument) => {
+                return one_line([b"ERR Unknown argument ", shown(argument, usize::MAX), b""]);
+            }
+            Self::TooMany(name) => {
+                return one_line([
+                    b"ERR unknown subcommand or wrong number of arguments for '",
+                    shown(name, SHOWN_BYTES_MAX),
+                    b"'. Try FUNCTION HELP.",
+                ]);
+            }
+            Self::NoLibraryName => "ERR library name argument was not given",
+            Self::WrongPolicy => {
+                "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE."
+            }
+            Self::NoFunction => "ERR given type is not a function",
+            Self::PreGa => "ERR Pre-GA function format not supported",
+            Self::Unsupported => "ERR Functions are not supported yet, and the payload holds some",
+        };
+        Cow::Borrowed(text.as_bytes())
     }
 }
 

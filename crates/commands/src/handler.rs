@@ -1,10 +1,15 @@
 //! What the rows execute, by family. Pure functions over a view of one group's data.
 
+pub mod bitmap;
+mod elements;
+pub mod hash;
+pub mod hyperloglog;
 pub mod keyspace;
+pub mod set;
 pub mod string;
 
 use bytes::Bytes;
-use datatypes::{Keyspace, Kv, KvMut, Reader, Record, Type};
+use datatypes::{Edit, Elements, Keyspace, Kv, KvMut, Reader, Record, Type, collection::SmallLimits};
 use resp::Reply;
 
 use crate::{CommandError, Cx};
@@ -19,7 +24,30 @@ fn reader<'a>(kv: &'a mut dyn Kv, cx: &Cx) -> Reader<'a> {
 }
 
 fn keyspace<'a>(kv: &'a mut dyn KvMut, cx: &Cx) -> Keyspace<'a> {
-    Keyspace::new(kv, cx.db, cx.now_ms)
+    Keyspace::new(kv, cx.db, cx.now_ms, cx.seed)
+}
+
+/// The elements of the collection under `key`, which must be of type `kind`; none if it is missing.
+fn elements(kv: &mut dyn Kv, key: &[u8], kind: Type, cx: &Cx) -> Result<Elements, CommandError> {
+    match reader(kv, cx).lookup(key)? {
+        None => Ok(Elements::None),
+        Some(record) if record.kind != kind => Err(CommandError::WrongType),
+        Some(record) => Ok(Elements::of(&record, cx.db, key)?),
+    }
+}
+
+/// The collection under `key` to change it, which must be of type `kind`; a new one if it is missing.
+fn edit<'a, 'kv>(
+    keyspace: &'a mut Keyspace<'kv>,
+    key: &[u8],
+    kind: Type,
+    limits: SmallLimits,
+) -> Result<Edit<'a, 'kv>, CommandError> {
+    let entry = keyspace.entry(key)?;
+    if entry.live().is_some_and(|record| record.kind != kind) {
+        return Err(CommandError::WrongType);
+    }
+    Ok(keyspace.edit(entry, kind, limits)?)
 }
 
 /// The record, which must be a string if there is one.

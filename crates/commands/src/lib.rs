@@ -6,6 +6,7 @@
 //! lookup                      name → row, id → row
 //! handler/<family>            what the rows execute: pure functions over a `Kv`
 //! introspect                  COMMAND …, HELP and docs/commands.md, rendered from the rows
+//! functions                   FUNCTION, of a server that has none
 //! wire                        commands and replies between proxy and storage node
 //! ```
 //!
@@ -16,6 +17,7 @@ pub mod args;
 pub mod doc;
 pub mod error;
 pub mod flags;
+pub mod functions;
 pub mod handler;
 mod id;
 

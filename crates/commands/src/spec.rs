@@ -1,6 +1,6 @@
 //! A row of the command table, and the builders that the rows are written with.
 
-use datatypes::{Kv, KvMut, Slot, slot_of};
+use datatypes::{Kv, KvMut, Limits, Slot, slot_of};
 use resp::{Protocol, Reply};
 
 use crate::doc::{Arg, Deprecated, Doc, Group};
@@ -20,6 +20,8 @@ pub struct Cx {
     /// Fresh randomness for this execution.
     pub seed: u64,
     pub protocol: Protocol,
+    /// Up to where collections that are written stay small.
+    pub limits: Limits,
 }
 
 /// What a storage node executes for a row. A read gets a read view and cannot write.
@@ -81,11 +83,15 @@ pub enum ProxyCommand {
     ClientSetName,
     ClientUnblock,
     ClientUnpause,
+    /// A subcommand that changes the topology.
+    ClusterChange,
+    ClusterCountFailureReports,
     ClusterCountKeysInSlot,
     ClusterGetKeysInSlot,
     ClusterInfo,
     ClusterKeySlot,
     ClusterLinks,
+    ClusterMetaRaft,
     ClusterMyId,
     ClusterMyShardId,
     ClusterNodes,
@@ -110,7 +116,17 @@ pub enum ProxyCommand {
     ConfigResetStat,
     ConfigRewrite,
     ConfigSet,
+    Discard,
     Echo,
+    Exec,
+    /// [`crate::functions::dump`]
+    FunctionDump,
+    /// [`crate::functions::list`]
+    FunctionList,
+    /// [`crate::functions::restore`]
+    FunctionRestore,
+    /// [`crate::functions::stats`]
+    FunctionStats,
     Hello,
     /// HELP of any container: [`crate::introspect::help`].
     Help,
@@ -122,6 +138,7 @@ pub enum ProxyCommand {
     LatencyLatest,
     LatencyReset,
     Monitor,
+    Multi,
     Ping,
     Quit,
     ReadOnly,
@@ -290,6 +307,7 @@ const fn new(id: Id, full_name: &'static str, arity: i32, kind: Kind) -> Spec {
             group: Group::Generic,
             complexity: "",
             deprecated: None,
+            system: false,
             args: &[],
         },
         subcommands: &[],
@@ -301,6 +319,12 @@ impl Spec {
     /// Adds bits of [`flag`].
     pub(crate) const fn flags(mut self, bits: u32) -> Self {
         self.flags = Flags(self.flags.0 | bits);
+        self
+    }
+
+    /// A write that Redis counts among the reads: what it writes is nothing that a reader would miss.
+    pub(crate) const fn shown_as_read(mut self) -> Self {
+        self.flags = Flags(self.flags.0 & !flag::WRITE | flag::READONLY);
         self
     }
 
@@ -346,6 +370,11 @@ impl Spec {
 
     pub(crate) const fn deprecated(mut self, since: &'static str, replaced_by: &'static str) -> Self {
         self.doc.deprecated = Some(Deprecated { since, replaced_by });
+        self
+    }
+
+    pub(crate) const fn system(mut self) -> Self {
+        self.doc.system = true;
         self
     }
 

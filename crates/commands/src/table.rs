@@ -1,16 +1,34 @@
 //! All rows, by family.
 
+mod bitmap;
 mod cluster;
 mod connection;
+mod hash;
+mod hyperloglog;
 mod internal;
 mod keyspace;
+mod scripting;
 mod server;
+mod set;
 mod string;
+mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 6] =
-    [string::ROWS, keyspace::ROWS, connection::ROWS, server::ROWS, cluster::ROWS, internal::ROWS];
+static FAMILIES: [&[Spec]; 12] = [
+    string::ROWS,
+    bitmap::ROWS,
+    hyperloglog::ROWS,
+    hash::ROWS,
+    set::ROWS,
+    keyspace::ROWS,
+    transactions::ROWS,
+    scripting::ROWS,
+    connection::ROWS,
+    server::ROWS,
+    cluster::ROWS,
+    internal::ROWS,
+];
 
 /// Number of rows, subcommands not counted.
 pub(crate) const ROWS: usize = {

@@ -7,6 +7,7 @@ mod support;
 use commands::{table, wire};
 use noise::noise;
 use proptest::prelude::*;
+use resp::Reply;
 use support::shard::Shard;
 
 /// Arguments that get past the first checks.
@@ -49,6 +50,19 @@ fn argument() -> impl Strategy<Value = Vec<u8>> {
         "DB",
         "REPLACE",
         "SYNC",
+        "AND",
+        "NOT",
+        "BIT",
+        "BYTE",
+        "SET",
+        "INCRBY",
+        "OVERFLOW",
+        "SAT",
+        "FAIL",
+        "i64",
+        "u63",
+        "i5",
+        "#3",
         "FILTERBY",
         "PATTERN",
         "ACLCAT",
@@ -66,6 +80,54 @@ fn argument() -> impl Strategy<Value = Vec<u8>> {
         1 => prop::collection::vec(any::<u8>(), 0..40),
         1 => any::<i64>().prop_map(|number| number.to_string().into_bytes()),
     ]
+}
+
+/// The start of a HyperLogLog, dense or sparse.
+fn hyperloglog() -> impl Strategy<Value = Vec<u8>> {
+    let noise = |len: usize| prop::collection::vec(any::<u8>(), len);
+    let sparse =
+        (0..300usize).prop_flat_map(noise).prop_map(|opcodes| [b"HYLL\x01\0\0\0", &opcodes[..]].concat());
+    let dense = noise(96).prop_map(|noise| {
+        let registers = noise.iter().copied().cycle().take(8 + 12_288);
+        b"HYLL\0\0\0\0".iter().copied().chain(registers).collect()
+    });
+    let anything = (0..40usize).prop_flat_map(noise);
+    prop_oneof![3 => sparse, 2 => dense, 1 => anything]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1000), failure_persistence: None, ..Default::default() })]
+
+    /// Whatever is stored, the commands answer, or refuse it in Redis's words and leave it alone.
+    #[test]
+    fn any_bytes_as_hyperloglog_are_answered_or_refused(value in hyperloglog(), other in hyperloglog()) {
+        let refusals: [&[u8]; 2] = [
+            b"WRONGTYPE Key is not a valid HyperLogLog string value.",
+            b"INVALIDOBJ Corrupted HLL object detected",
+        ];
+        let calls: [&[&[u8]]; 5] = [
+            &[b"PFCOUNT", b"{h}1"],
+            &[b"PFADD", b"{h}1", b"a", b"b", b"c"],
+            &[b"PFCOUNT", b"{h}1", b"{h}2"],
+            &[b"PFMERGE", b"{h}1", b"{h}2"],
+            &[b"PFCOUNT", b"{h}1"],
+        ];
+        let mut shard = Shard::default();
+        shard.run(&[b"SET", b"{h}1", &value]);
+        shard.run(&[b"SET", b"{h}2", &other]);
+        for call in calls {
+            let before = shard.run(&[b"GET", b"{h}1"]);
+            match shard.run(call) {
+                Reply::Int(_) | Reply::Simple("OK") => {}
+                Reply::Error(text) => {
+                    prop_assert!(refusals.contains(&&text[..]), "{text:?}");
+                    prop_assert_eq!(shard.run(&[b"GET", b"{h}1"]), before);
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        shard.check_invariants();
+    }
 }
 
 proptest! {

@@ -9,8 +9,8 @@ use support::text::show;
 
 fn with_list() -> Shard {
     let mut shard = Shard::default();
-    let list = Record { kind: Type::List, version: 1, ..Record::string(Bytes::from("elements")) };
-    let mut keyspace = Keyspace::new(&mut shard.kv, 0, shard.cx.now_ms);
+    let list = Record { kind: Type::List, ..Record::string(Bytes::from("elements")) };
+    let mut keyspace = Keyspace::new(&mut shard.kv, 0, shard.cx.now_ms, 1);
     let entry = keyspace.entry(b"l").unwrap();
     keyspace.put(entry, &list);
     shard
@@ -43,11 +43,28 @@ fn other_types_are_refused_and_left_alone() {
         "INCRBY l 1",
         "DECRBY l 1",
         "INCRBYFLOAT l x",
+        "SETBIT l 0 1",
+        "GETBIT l 0",
+        "BITCOUNT l 0 x",
+        "BITPOS l 0 x",
+        "BITOP OR {l}2 {l}1 l",
+        "BITFIELD l",
+        "BITFIELD l SET u8 0 1",
+        "BITFIELD_RO l GET u8 0",
+        "PFADD l x",
+        "PFCOUNT l",
+        "PFCOUNT {l}1 l",
+        "PFMERGE l",
+        "PFMERGE {l}1 l",
     ] {
         let reply = ask(&mut shard, line);
         assert_eq!(reply, "-WRONGTYPE Operation against a key holding the wrong kind of value", "{line}");
     }
+    assert_eq!(ask(&mut shard, "BITOP OR l {l}1 {l}2"), ":0");
+    assert_eq!(ask(&mut shard, "EXISTS l"), ":0");
+    let mut shard = with_list();
     assert_eq!(ask(&mut shard, "LCS l l"), "-ERR The specified keys must contain string values");
+    assert_eq!(ask(&mut shard, "DUMP l"), "-ERR Values of type list are not supported yet");
     assert_eq!(ask(&mut shard, "MGET l"), "[nil]");
     assert_eq!(ask(&mut shard, "SETNX l v"), ":0");
     assert_eq!(ask(&mut shard, "TYPE l"), "+list");

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::collection;
 use crate::key::{self, ExpiryKey};
 use crate::kv::{KvMut, StoreError};
 use crate::record::Record;
@@ -31,7 +32,8 @@ fn due_entries(kv: &mut dyn KvMut, now_ms: u64, limit: usize) -> Result<Vec<Expi
 
 fn expire(kv: &mut dyn KvMut, entry: &ExpiryKey) -> Result<(), StoreError> {
     let stored = kv.get(&entry.head)?.map(Record::decode).transpose()?;
-    if stored.is_some_and(|record| record.expiry_ms == Some(entry.when_ms)) {
+    if let Some(record) = stored.filter(|record| record.expiry_ms == Some(entry.when_ms)) {
+        collection::drop_parts(kv, &entry.head, &record);
         kv.delete(entry.head.clone());
         kv.add_key_count(entry.db, -1);
     }
@@ -47,7 +49,7 @@ mod tests {
     use crate::mem::MemKv;
 
     fn set(kv: &mut MemKv, key: &[u8], expiry_ms: Option<u64>) {
-        let mut keyspace = Keyspace::new(kv, 0, 1000);
+        let mut keyspace = Keyspace::new(kv, 0, 1000, 1);
         let entry = keyspace.entry(key).unwrap();
         keyspace.put_string(entry, b"v", expiry_ms);
     }
@@ -85,7 +87,7 @@ mod tests {
     fn an_overwritten_expired_key_is_counted_once() {
         let mut kv = MemKv::default();
         set(&mut kv, b"k", Some(2000));
-        let mut keyspace = Keyspace::new(&mut kv, 0, 3000);
+        let mut keyspace = Keyspace::new(&mut kv, 0, 3000, 1);
         let entry = keyspace.entry(b"k").unwrap();
         assert!(entry.live().is_none());
         keyspace.put_string(entry, b"new", None);

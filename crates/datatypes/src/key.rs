@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! head record    slot:u16be  db:u8  01  user-key            slot < 16384
-//! (later) parts  slot:u16be  db:u8  10…1F  user-key …       sub-keys of large collections
+//! parts          slot:u16be  db:u8  10  collection-id:u64be  part     of a large collection
 //! expiry index   FF 03  when_ms:u64be  slot:u16be  db:u8  user-key      (no value)
 //! ```
 //!
-//! A slot is one contiguous range, and so are the head records of one database in it. `FF 01` and
-//! `FF 02` belong to the storage node.
+//! A slot is one contiguous range, and so are the head records of one database in it, and so is all
+//! that one large collection has outside its head record. A collection is named by an id of its own
+//! and not by its key, so that RENAME moves the head record alone; see [`crate::collection`].
+//! `FF 01` and `FF 02` belong to the storage node.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -17,7 +19,10 @@ use topology::{SLOT_COUNT, Slot, slot_of};
 pub type KeyBuf = SmallVec<[u8; 96]>;
 
 const KIND_HEAD: u8 = 0x01;
+const KIND_PART: u8 = 0x10;
 const HEAD_PREFIX: usize = 4;
+/// Bytes before what names a part within its collection.
+pub const PART_PREFIX: usize = HEAD_PREFIX + 8;
 const EXPIRY_MARK: [u8; 2] = [0xFF, 0x03];
 const EXPIRY_PREFIX: usize = 2 + 8 + 3;
 
@@ -93,6 +98,46 @@ pub fn user_key(head: &Bytes) -> Bytes {
     head.slice(HEAD_PREFIX..)
 }
 
+/// Slot and database of a stored head.
+pub fn place(head: &[u8]) -> &[u8] {
+    &head[..HEAD_PREFIX - 1]
+}
+
+/// Everything that collection `id`, in the slot and database of `head`, has outside its head record.
+pub fn parts(head: &[u8], id: u64) -> Range<PART_PREFIX> {
+    let mut from = [0; PART_PREFIX];
+    from[..HEAD_PREFIX].copy_from_slice(&head[..HEAD_PREFIX]);
+    from[HEAD_PREFIX - 1] = KIND_PART;
+    from[HEAD_PREFIX..].copy_from_slice(&id.to_be_bytes());
+    let mut to = from;
+    match id.checked_add(1) {
+        Some(next) => to[HEAD_PREFIX..].copy_from_slice(&next.to_be_bytes()),
+        None => {
+            to[HEAD_PREFIX - 1] += 1;
+            to[HEAD_PREFIX..].fill(0);
+        }
+    }
+    Range { from, to }
+}
+
+/// A decoded key of a part of a large collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartKey<'a> {
+    pub slot: Slot,
+    pub db: u8,
+    pub id: u64,
+    /// What names the part within its collection.
+    pub part: &'a [u8],
+}
+
+/// Decodes a stored key; `None` unless it is that of a part of a large collection.
+pub fn parse_part(stored: &[u8]) -> Option<PartKey<'_>> {
+    let (prefix, part) = stored.split_first_chunk::<PART_PREFIX>()?;
+    let slot = Slot::new(u16::from_be_bytes([prefix[0], prefix[1]]))?;
+    let id = u64::from_be_bytes(*prefix.last_chunk()?);
+    (prefix[3] == KIND_PART).then_some(PartKey { slot, db: prefix[2], id, part })
+}
+
 /// Key of the expiry index entry for the head record stored under `head`.
 pub fn expiry(when_ms: u64, head: &[u8]) -> Bytes {
     let mut buf = Vec::with_capacity(EXPIRY_PREFIX + head.len() - HEAD_PREFIX);
@@ -166,8 +211,21 @@ mod tests {
         }
 
         #[test]
+        fn parts_lie_in_the_range_of_their_collection(
+            db in any::<u8>(), key in any::<Vec<u8>>(), id in prop_oneof![any::<u64>(), Just(u64::MAX)], part in any::<Vec<u8>>(),
+        ) {
+            let range = parts(&head(db, &key), id);
+            let stored = [&range.from[..], &part].concat();
+            prop_assert_eq!(parse_part(&stored), Some(PartKey { slot: slot_of(&key), db, id, part: &part }));
+            prop_assert!((&range.from[..]..&range.to[..]).contains(&&stored[..]));
+            let database = database_in_slot(slot_of(&key), db);
+            prop_assert!((&database.from[..]..&database.to[..]).contains(&&stored[..]));
+            prop_assert_eq!(parse_head(&stored), None);
+        }
+
+        #[test]
         fn foreign_keys_never_panic(stored in any::<Vec<u8>>()) {
-            let _ = (parse_head(&stored), parse_expiry(&stored));
+            let _ = (parse_head(&stored), parse_expiry(&stored), parse_part(&stored));
         }
     }
 }

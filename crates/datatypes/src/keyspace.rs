@@ -1,17 +1,21 @@
-//! Keys as commands see them: a lookup hides what has expired, a write keeps the key count and the
-//! expiry index in step with the head record.
+//! Keys as commands see them: a lookup hides what has expired, a write keeps everything else that is
+//! stored about a key in step with its head record.
 //!
 //! Invariants of a store written only through [`Keyspace`], [`crate::active_expire`] and
 //! [`crate::slots`]:
 //! - the key count of a database equals the number of its head records;
 //! - each head record with an expiry has exactly one index entry, under that expiry;
-//! - each index entry points to such a record.
+//! - each index entry points to such a record;
+//! - each part belongs to the one head record in its slot and database that names its collection,
+//!   and that record tells how many there are.
 
 use bytes::Bytes;
 
+use crate::collection::{Edit, Large, SmallLimits, drop_parts};
 use crate::key;
 use crate::kv::{Kv, KvMut, StoreError};
-use crate::record::{self, Record};
+use crate::random::Random;
+use crate::record::{self, Record, Type};
 
 /// One database at one moment, to read.
 pub struct Reader<'a> {
@@ -35,9 +39,10 @@ impl<'a> Reader<'a> {
 
 /// One database at one moment, to read and write.
 pub struct Keyspace<'a> {
-    kv: &'a mut dyn KvMut,
+    pub(crate) kv: &'a mut dyn KvMut,
     db: u8,
     now_ms: u64,
+    random: Random,
 }
 
 /// A key that was looked up in order to write it. Valid until the key is next written.
@@ -56,14 +61,29 @@ impl Entry {
         self.stored.as_ref().filter(|_| self.live)
     }
 
+    /// Key of the head record.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Whether the record that is stored is of the large collection `id`.
+    pub(crate) fn is_of(&self, id: u64) -> bool {
+        self.stored_id() == Some(id)
+    }
+
+    fn stored_id(&self) -> Option<u64> {
+        self.stored.as_ref().and_then(Record::collection_id)
+    }
+
     fn stored_expiry(&self) -> Option<u64> {
         self.stored.as_ref().and_then(|r| r.expiry_ms)
     }
 }
 
 impl<'a> Keyspace<'a> {
-    pub fn new(kv: &'a mut dyn KvMut, db: u8, now_ms: u64) -> Self {
-        Self { kv, db, now_ms }
+    /// Ids of collections are drawn from `seed`.
+    pub fn new(kv: &'a mut dyn KvMut, db: u8, now_ms: u64, seed: u64) -> Self {
+        Self { kv, db, now_ms, random: Random::new(seed) }
     }
 
     /// Looks `key` up to write it: one read.
@@ -79,14 +99,31 @@ impl<'a> Keyspace<'a> {
         Ok(Entry { head, db, stored, live })
     }
 
+    /// The same view, to read from.
+    pub fn as_kv(&mut self) -> &mut dyn Kv {
+        self.kv.as_kv()
+    }
+
     /// Replaces whatever is under the entry's key. A record that is already due removes the key.
     pub fn put(&mut self, entry: Entry, record: &Record) {
-        self.put_encoded(entry, record.encode(), record.expiry_ms);
+        self.put_encoded(entry, record.encode(), record.expiry_ms, record.collection_id());
     }
 
     /// [`Self::put`] of a string that is still borrowed.
     pub fn put_string(&mut self, entry: Entry, value: &[u8], expiry_ms: Option<u64>) {
-        self.put_encoded(entry, record::encode_string(value, expiry_ms), expiry_ms);
+        self.put_encoded(entry, record::encode_string(value, expiry_ms), expiry_ms, None);
+    }
+
+    /// [`Self::put`] of a string of `len` bytes that was edited in place: `fill` writes over zeros.
+    /// Nothing is copied, so that a large string is written once.
+    pub fn put_edited(
+        &mut self,
+        entry: Entry,
+        expiry_ms: Option<u64>,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) {
+        self.put_encoded(entry, record::encode_edited(expiry_ms, len, fill), expiry_ms, None);
     }
 
     /// Changes the expiry of a live key; one that is already due removes the key.
@@ -95,12 +132,71 @@ impl<'a> Keyspace<'a> {
         let old_expiry = std::mem::replace(&mut record.expiry_ms, expiry_ms);
         let encoded = record.encode();
         record.expiry_ms = old_expiry;
+        let id = record.collection_id();
         entry.stored = Some(record);
-        self.put_encoded(entry, encoded, expiry_ms);
+        self.put_encoded(entry, encoded, expiry_ms, id);
+    }
+
+    /// Opens the collection under the entry's key, a new one of type `kind` if there is none. What is
+    /// there must be of that type.
+    pub fn edit(
+        &mut self,
+        entry: Entry,
+        kind: Type,
+        limits: SmallLimits,
+    ) -> Result<Edit<'_, 'a>, StoreError> {
+        Edit::open(self, entry, kind, limits)
+    }
+
+    /// A new collection that replaces whatever is under the entry's key when it is saved.
+    pub fn create(
+        &mut self,
+        entry: Entry,
+        kind: Type,
+        limits: SmallLimits,
+        expiry_ms: Option<u64>,
+    ) -> Edit<'_, 'a> {
+        Edit::create(self, entry, kind, limits, expiry_ms)
+    }
+
+    /// Moves the live key of `source`, its expiry included, to the key of `target`, whatever is there.
+    ///
+    /// Within a slot and database this is two writes, however large the value is.
+    pub fn rename(&mut self, source: Entry, target: Entry) -> Result<(), StoreError> {
+        let Some(record) = source.live().cloned() else { return Ok(()) };
+        if !same_place(&source, &target) {
+            self.copy(&source, target)?;
+            self.remove(source);
+            return Ok(());
+        }
+        self.remove_head(source);
+        self.put(target, &record);
+        Ok(())
+    }
+
+    /// Copies the live value of `source`, its expiry included, to the key of `target`, whatever is there.
+    pub fn copy(&mut self, source: &Entry, target: Entry) -> Result<(), StoreError> {
+        let Some(record) = source.live() else { return Ok(()) };
+        let copy = match Large::of(record, &source.head)? {
+            None => record.clone(),
+            Some(large) => {
+                let id = self.fresh_id(&target.head)?;
+                let copy = large.copy_parts(self.kv, &target.head, id)?;
+                Record { payload: copy.payload(), ..record.clone() }
+            }
+        };
+        self.put(target, &copy);
+        Ok(())
     }
 
     /// Removes the key, if it is stored at all.
     pub fn remove(&mut self, entry: Entry) {
+        self.drop_parts_unless(&entry, None);
+        self.remove_head(entry);
+    }
+
+    /// Removes the head record alone: its parts are gone, or belong to another key from now on.
+    pub(crate) fn remove_head(&mut self, entry: Entry) {
         if entry.stored.is_none() {
             return;
         }
@@ -109,15 +205,38 @@ impl<'a> Keyspace<'a> {
         self.kv.delete(entry.head);
     }
 
-    fn put_encoded(&mut self, entry: Entry, encoded: Bytes, expiry_ms: Option<u64>) {
+    /// An id that no collection in the slot and database of `head` has: nothing is stored under it.
+    pub(crate) fn fresh_id(&mut self, head: &[u8]) -> Result<u64, StoreError> {
+        loop {
+            let id = self.random.next_u64();
+            if Large::is_vacant(self.kv.as_kv(), head, id)? {
+                return Ok(id);
+            }
+        }
+    }
+
+    fn put_encoded(&mut self, entry: Entry, encoded: Bytes, expiry_ms: Option<u64>, id: Option<u64>) {
         if expiry_ms.is_some_and(|when| when <= self.now_ms) {
+            if let Some(id) = id.filter(|_| entry.stored_id() != id) {
+                Large::drop_id(self.kv, &entry.head, id);
+            }
             return self.remove(entry);
         }
+        self.drop_parts_unless(&entry, id);
         self.reindex(&entry, expiry_ms);
         if entry.stored.is_none() {
             self.kv.add_key_count(entry.db, 1);
         }
         self.kv.put(entry.head, encoded);
+    }
+
+    /// Drops the parts of what is stored, unless they are those of the collection that replaces it.
+    fn drop_parts_unless(&mut self, entry: &Entry, kept: Option<u64>) {
+        if let Some(record) = &entry.stored
+            && record.collection_id() != kept
+        {
+            drop_parts(self.kv, &entry.head, record);
+        }
     }
 
     fn reindex(&mut self, entry: &Entry, expiry_ms: Option<u64>) {
@@ -132,4 +251,9 @@ impl<'a> Keyspace<'a> {
             self.kv.put(key::expiry(when, &entry.head), Bytes::new());
         }
     }
+}
+
+/// Whether ids of collections mean the same for both keys.
+fn same_place(a: &Entry, b: &Entry) -> bool {
+    key::place(&a.head) == key::place(&b.head)
 }

@@ -1,23 +1,34 @@
 //! Redis data types over an ordered map of bytes: key layout, value records, expiry.
 //!
 //! Layers, lowest first: [`kv`] is the map a command sees; [`key`] and [`record`] are the layouts
-//! of what is stored in it; [`keyspace`] keeps the three things that must agree (the head record,
-//! the key count and the expiry index) in step; [`number`] reads and writes numbers as Redis does.
+//! of what is stored in it; [`keyspace`] keeps what must agree (the head record, the parts of a large
+//! collection, the key count and the expiry index) in step; [`collection`] is what hashes and sets are
+//! made of; [`number`] reads and writes numbers as Redis does; [`bits`] and
+//! [`hyperloglog`] are what a string can be besides text; [`rdb`] is the form in which values
+//! travel between servers.
 //!
-//! Deliberately absent: the wall clock, randomness, Raft, slots' owners. Time is a parameter.
+//! Deliberately absent: the wall clock, entropy, Raft, slots' owners. Time and seeds are parameters.
 
+pub mod bits;
+pub mod check;
+pub mod collection;
 pub mod expiry;
 pub mod glob;
+pub mod hyperloglog;
 pub mod key;
 pub mod keyspace;
 pub mod kv;
 pub mod mem;
 pub mod number;
+pub mod random;
+pub mod rdb;
 pub mod record;
 pub mod slots;
 
+pub use collection::{Edit, Element, Elements, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
 pub use kv::{Kv, KvMut, StoreError};
+pub use random::Random;
 pub use record::{Record, StringForm, Type};
 pub use topology::{SLOT_COUNT, Slot, slot_of};

@@ -1,13 +1,14 @@
 //! The head record: what is stored under a key.
 //!
 //! ```text
-//! record  := tag  [expiry_ms:u64be if tag & 80]  [version:u64be unless a string]  payload
-//! tag     := bits 0–3 type, bits 4–5 form of a string, bit 6 parts outside, bit 7 has expiry
-//! payload := a string's bytes; a small collection whole; else its size and bounds
+//! record  := tag  [expiry_ms:u64be if tag & 80]  payload
+//! tag     := bits 0–3 type, bits 4–5 form of a string, bit 6 large, bit 7 has expiry
+//! payload := a string's bytes, or a small collection whole
+//!          | if tag & 40: id:u64be  and what else its type keeps about a large collection
 //! ```
 //!
-//! `version` names the sub-keys of a large collection: those of an older version are garbage, so
-//! deleting or replacing one is a single write.
+//! The id names the parts of a large collection; what small and large ones look like is in
+//! [`crate::collection`].
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -60,7 +61,7 @@ pub enum StringForm {
 }
 
 const FORM_SHIFT: u8 = 4;
-const EXTERNAL: u8 = 0x40;
+const LARGE: u8 = 0x40;
 const EXPIRES: u8 = 0x80;
 
 /// A decoded head record.
@@ -71,27 +72,23 @@ pub struct Record {
     pub form: StringForm,
     /// Group time from which on the key is gone.
     pub expiry_ms: Option<u64>,
-    /// Generation of the sub-keys; 0 for strings.
-    pub version: u64,
-    /// The elements are in sub-keys, not in the payload.
-    pub external: bool,
+    /// A collection whose elements are stored as parts, not in the payload.
+    pub large: bool,
     pub payload: Bytes,
 }
 
 impl Record {
     pub fn string(payload: Bytes) -> Self {
-        Self {
-            kind: Type::String,
-            form: StringForm::Natural,
-            expiry_ms: None,
-            version: 0,
-            external: false,
-            payload,
-        }
+        Self { kind: Type::String, form: StringForm::Natural, expiry_ms: None, large: false, payload }
     }
 
     pub fn is_live(&self, now_ms: u64) -> bool {
         self.expiry_ms.is_none_or(|when| now_ms < when)
+    }
+
+    /// What names the parts of a large collection; `None` for everything else.
+    pub fn collection_id(&self) -> Option<u64> {
+        self.payload.first_chunk().filter(|_| self.large).map(|id| u64::from_be_bytes(*id))
     }
 
     pub fn encode(&self) -> Bytes {
@@ -107,17 +104,17 @@ impl Record {
             0 => None,
             _ => Some(u64::from_be_bytes(take(&mut rest)?)),
         };
-        let version = match kind {
-            Type::String => 0,
-            _ => u64::from_be_bytes(take(&mut rest)?),
-        };
         let form = match tag >> FORM_SHIFT & 3 {
             0 => StringForm::Natural,
             1 => StringForm::Text,
             2 => StringForm::Raw,
             _ => return Err(corrupt()),
         };
-        Ok(Self { kind, form, expiry_ms, version, external: tag & EXTERNAL != 0, payload: rest })
+        let large = tag & LARGE != 0;
+        if large && (kind == Type::String || rest.len() < size_of::<u64>()) {
+            return Err(corrupt());
+        }
+        Ok(Self { kind, form, expiry_ms, large, payload: rest })
     }
 }
 
@@ -138,18 +135,25 @@ pub fn encode_string(value: &[u8], expiry_ms: Option<u64>) -> Bytes {
     encode(&head, value)
 }
 
+/// The record of a string of `len` bytes that was edited in place: `fill` writes over zeros.
+pub fn encode_edited(expiry_ms: Option<u64>, len: usize, fill: impl FnOnce(&mut [u8])) -> Bytes {
+    let head = encode(&Record { form: StringForm::Raw, expiry_ms, ..Record::string(Bytes::new()) }, &[]);
+    // Asked for as zeros, memory costs nothing until it is written to.
+    let mut out = BytesMut::zeroed(head.len() + len);
+    let (start, payload) = out.split_at_mut(head.len());
+    start.copy_from_slice(&head);
+    fill(payload);
+    out.freeze()
+}
+
 fn encode(head: &Record, payload: &[u8]) -> Bytes {
     let expiry_len = if head.expiry_ms.is_some() { 8 } else { 0 };
-    let version_len = if head.kind == Type::String { 0 } else { 8 };
-    let mut out = BytesMut::with_capacity(1 + expiry_len + version_len + payload.len());
+    let mut out = BytesMut::with_capacity(1 + expiry_len + payload.len());
     let expires = if head.expiry_ms.is_some() { EXPIRES } else { 0 };
-    let external = if head.external { EXTERNAL } else { 0 };
-    out.put_u8(head.kind as u8 | (head.form as u8) << FORM_SHIFT | external | expires);
+    let large = if head.large { LARGE } else { 0 };
+    out.put_u8(head.kind as u8 | (head.form as u8) << FORM_SHIFT | large | expires);
     if let Some(when) = head.expiry_ms {
         out.put_u64(when);
-    }
-    if head.kind != Type::String {
-        out.put_u64(head.version);
     }
     out.put_slice(payload);
     out.freeze()
@@ -161,7 +165,7 @@ fn take<const N: usize>(rest: &mut Bytes) -> Result<[u8; N], StoreError> {
     Ok(head)
 }
 
-fn corrupt() -> StoreError {
+pub(crate) fn corrupt() -> StoreError {
     StoreError("corrupt head record".to_owned())
 }
 
@@ -172,11 +176,11 @@ mod tests {
 
     fn any_record() -> impl Strategy<Value = Record> {
         let form = prop_oneof![Just(StringForm::Natural), Just(StringForm::Text), Just(StringForm::Raw)];
-        (0..6usize, form, any::<Option<u64>>(), any::<u64>(), any::<bool>(), any::<Vec<u8>>()).prop_map(
-            |(kind, form, expiry_ms, version, external, payload)| {
+        (0..6usize, form, any::<Option<u64>>(), any::<bool>(), any::<Vec<u8>>()).prop_map(
+            |(kind, form, expiry_ms, large, payload)| {
                 let kind = Type::ALL[kind];
-                let version = if kind == Type::String { 0 } else { version };
-                Record { kind, form, expiry_ms, version, external, payload: payload.into() }
+                let large = large && kind != Type::String && payload.len() >= 8;
+                Record { kind, form, expiry_ms, large, payload: payload.into() }
             },
         )
     }

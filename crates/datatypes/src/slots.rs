@@ -135,7 +135,7 @@ mod tests {
     use crate::mem::MemKv;
 
     fn set(kv: &mut MemKv, db: u8, key: &[u8], expiry_ms: Option<u64>) {
-        let mut keyspace = Keyspace::new(kv, db, 1000);
+        let mut keyspace = Keyspace::new(kv, db, 1000, 1);
         let entry = keyspace.entry(key).unwrap();
         keyspace.put_string(entry, b"v", expiry_ms);
     }

@@ -40,6 +40,7 @@ pub(crate) fn of(member: &Member, layout: &Layout, config: &Config, dir: &Path) 
             flags.set("announce-host", &config.announce);
             flags.set("announce-port", port(Listener::Cluster));
             flags.set("meta", meta_addresses(layout).join(","));
+            flags.set("settings-file", dir.join(format!("{}.conf", member.id)).display());
         }
     }
     for (_, key, value) in config.options.iter().filter(|(role, ..)| *role == member.id.role) {

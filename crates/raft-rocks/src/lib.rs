@@ -5,11 +5,13 @@
 //! [`network`]. This crate knows nothing of what entries mean, and opens no sockets itself.
 
 pub mod config;
+mod hand_over;
 pub mod log;
 pub mod network;
 pub mod types;
 
 pub use config::{RaftTimings, elect_after, raft_config};
+pub use hand_over::hand_over;
 pub use log::{
     AdaptiveExecutor, Durability, GroupLog, InlineExecutor, LogExecutor, LogOptions, LogStore, LogUsage,
     OldestNeeded, SimDisk, has_history,

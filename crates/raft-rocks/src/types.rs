@@ -61,6 +61,23 @@ pub fn leader_member<SM: openraft::storage::RaftStateMachine<TypeConfig>>(raft: 
     metrics.membership_config.membership().get_node(&leader).cloned()
 }
 
+/// Who answered this leader less than `within` ago, itself not counted; nobody if it does not lead.
+pub fn answering(metrics: &RaftMetrics, within: Duration) -> impl Iterator<Item = NodeId> {
+    let now = <TypeConfig as TypeConfigExt>::now();
+    let heard = metrics.heartbeat.iter().flatten();
+    heard.filter(move |(_, at)| at.as_ref().is_some_and(|at| now < **at + within)).map(|(id, _)| *id)
+}
+
+/// Whether this replica heard from whom it follows less than `within` ago.
+pub async fn follows<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
+    raft: &Raft<SM>,
+    within: Duration,
+) -> Result<bool, openraft::errors::Fatal<TypeConfig>> {
+    let heard = raft.with_raft_state(|state| state.vote_last_modified()).await?;
+    let is_fresh = heard.is_some_and(|at| <TypeConfig as TypeConfigExt>::now() < at + within);
+    Ok(is_fresh && metrics(raft).current_leader.is_some())
+}
+
 /// Whether this replica leads as `leader` and a quorum acknowledged that less than `lease` ago,
 /// counted from when the acknowledged message was sent.
 pub fn holds_lease<SM: openraft::storage::RaftStateMachine<TypeConfig>>(

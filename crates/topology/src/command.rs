@@ -3,7 +3,8 @@
 //! Every change is a [`Command`], applied by the pure function [`ClusterState::apply`]. Invariants:
 //! - apply is total and deterministic: the same state and command give the same result anywhere;
 //! - a refused command changes nothing;
-//! - a command that is applied again changes nothing and is not refused, if what it asks for holds;
+//! - a command that is applied again changes nothing and is not refused, if what it asks for holds
+//!   ([`Command::Cluster`] answers what Redis does: ADDSLOTS of a slot that one has is an error);
 //! - the version grows by one exactly when the rest of the state changed;
 //! - no command leads to a state that [`check`](crate::check) objects to.
 
@@ -11,7 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Broken, ClusterState, GroupId, ProxyId, ReplicaId, SlotSet, StoreId, Version, check};
+use crate::{
+    Broken, Change, ClusterState, GroupId, ProxyId, ReplicaId, Said, SlotSet, StoreId, Version, check,
+};
 
 /// One topology change. Serialised as JSON (`{"do": "group_formed", "group": 3}`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,9 @@ pub enum Command {
         #[serde(default)]
         announce_hostname: String,
         incarnation: u64,
+        /// If it is new: it begins as an island, known to nobody.
+        #[serde(default)]
+        apart: bool,
     },
     /// The lease of that incarnation ran out.
     ProxyLeaseExpired {
@@ -56,6 +62,23 @@ pub enum Command {
     ForgetProxy {
         proxy: ProxyId,
     },
+    /// What a proxy that is not live fronts goes to another that knows it.
+    HandOver {
+        proxy: ProxyId,
+    },
+    /// What a client of `at` asks for. One after the other, each as a whole or not at all; what one
+    /// is refused does not undo those before it.
+    Cluster {
+        at: ProxyId,
+        changes: Vec<Change>,
+    },
+    /// The leader of a group looked through the slots parked up to version `at`, none of which it
+    /// serves: only `in_use` hold keys.
+    ParkedFound {
+        group: GroupId,
+        at: Version,
+        in_use: SlotSet,
+    },
     /// Creates `groups` groups that share all slots, placed on the stores that are not gone. Changes
     /// nothing where groups exist.
     Bootstrap {
@@ -64,11 +87,6 @@ pub enum Command {
     /// A leader of the group was seen.
     GroupFormed {
         group: GroupId,
-    },
-    /// Assigns unowned slots.
-    AddSlots {
-        group: GroupId,
-        slots: SlotSet,
     },
     /// A new replica on `new_store` takes the place of `old`.
     ReplaceReplica {
@@ -101,12 +119,14 @@ pub struct Role {
 }
 
 /// What an accepted command did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Of the state afterwards.
     pub version: Version,
     /// False when what was asked for held already.
     pub changed: bool,
+    /// Of [`Command::Cluster`]: what each change answers.
+    pub replies: Vec<Result<Said, Refused>>,
 }
 
 /// Why a command was refused. The text is what a Redis client reads.
@@ -114,8 +134,51 @@ pub struct Outcome {
 pub enum Refused {
     #[error("ERR Slot {0} is already busy")]
     SlotBusy(u16),
+    #[error("ERR Slot {0} is already unassigned")]
+    SlotUnassigned(u16),
+    #[error("ERR Invalid or out of range slot")]
+    SlotRange,
+    #[error("ERR Slot {slot} holds keys in group {group}, which another node fronts: assign it there")]
+    SlotInUse { slot: u16, group: GroupId },
+    /// To be asked again once the group's leader has looked.
+    #[error("ERR Slot {0} was served by another node until now and may hold keys, try again")]
+    SlotUnchecked(u16),
+    #[error("ERR I'm not the owner of hash slot {0}")]
+    NotSlotOwner(u16),
+    #[error("ERR I'm already the owner of hash slot {0}")]
+    AlreadySlotOwner(u16),
+    #[error("ERR Please use ADDSLOTS only with masters.")]
+    AddSlotsToReplica,
+    #[error("ERR Please use SETSLOT only with masters.")]
+    SetSlotOnReplica,
     #[error("ERR Unknown node {0}")]
     UnknownProxy(ProxyId),
+    #[error("ERR Unknown node {0}")]
+    UnknownNode(String),
+    #[error("ERR I don't know about node {0}")]
+    DontKnow(String),
+    #[error("ERR Target node is not a master")]
+    TargetNotMaster,
+    #[error("ERR Node {0} is known but not reachable")]
+    ProxyNotLive(ProxyId),
+    #[error("ERR I tried hard but I can't forget myself...")]
+    ForgetMyself,
+    #[error("ERR Can't forget my master!")]
+    ForgetMyMaster,
+    #[error("ERR Can't replicate myself")]
+    ReplicateMyself,
+    #[error("ERR I can only replicate a master, not a replica.")]
+    ReplicateReplica,
+    #[error("ERR To set a master the node must be empty and without assigned slots.")]
+    NotEmpty,
+    #[error("ERR The user can assign a config epoch only when the node does not know any other node.")]
+    EpochNotAlone,
+    #[error("ERR Node config epoch is already non-zero")]
+    EpochSet,
+    #[error("ERR You should send CLUSTER FAILOVER to a replica")]
+    FailoverOfMaster,
+    #[error("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE")]
+    MasterDown,
     #[error("ERR The cluster is not initialised")]
     NotInitialised,
     #[error("ERR Unknown group {0}")]
@@ -146,13 +209,13 @@ impl ClusterState {
     /// Applies `cmd`, or refuses it and changes nothing.
     pub fn apply(&mut self, cmd: &Command) -> Result<Outcome, Refused> {
         let mut next = self.clone();
-        next.transition(cmd)?;
+        let replies = next.transition(cmd)?;
         let changed = next != *self;
         if changed {
             next.version.0 += 1;
             check(&next)?;
             *self = next;
         }
-        Ok(Outcome { version: self.version, changed })
+        Ok(Outcome { version: self.version, changed, replies })
     }
 }

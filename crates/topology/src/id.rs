@@ -50,9 +50,17 @@ impl ProxyId {
     /// The id of the proxy that announces `host:port`: a digest, so it survives restarts without
     /// the proxy keeping state.
     pub fn of_address(host: &str, port: u16) -> Self {
+        Self::digest(&format!("miraft-proxy/{host}:{port}"))
+    }
+
+    /// Another id for the same proxy: `number` makes it a new one.
+    pub fn renewed(host: &str, port: u16, number: u64) -> Self {
+        Self::digest(&format!("miraft-proxy/{host}:{port}#{number}"))
+    }
+
+    fn digest(text: &str) -> Self {
         use sha1::{Digest, Sha1};
-        let digest = Sha1::digest(format!("miraft-proxy/{host}:{port}"));
-        Self(digest.iter().map(|b| format!("{b:02x}")).collect())
+        Self(Sha1::digest(text).iter().map(|b| format!("{b:02x}")).collect())
     }
 
     /// Accepts exactly 40 lower-case hex digits.

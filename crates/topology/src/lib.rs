@@ -1,5 +1,6 @@
 //! What the cluster looks like: slots, groups, nodes, proxies, and the state that meta replicates.
 
+pub mod change;
 pub mod command;
 mod fronting;
 pub mod id;
@@ -10,6 +11,7 @@ pub mod state;
 mod transition;
 pub mod view;
 
+pub use change::{Change, Said, SlotMark};
 pub use command::{Command, Outcome, Refused, Role};
 pub use id::{GroupId, MetaId, ProxyId, ReplicaId, StoreId, Version};
 pub use invariant::{Broken, check};

@@ -6,12 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{ClusterState, Command, Group, GroupId, ProxyId, Replica, ReplicaId, StoreId, fronting};
+use crate::{
+    ClusterState, Command, Group, GroupId, ProxyId, Replica, ReplicaId, SlotSet, StoreId, Version, fronting,
+};
 
 /// What is to be reached without being asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Create groups once enough stores are there.
+    /// Create groups once enough stores are there, and spread them over the proxies. Else that is
+    /// done by hand, and only what a dead proxy leaves is taken care of.
     pub auto_bootstrap: bool,
     /// How many stores are enough.
     pub expected_stores: u32,
@@ -45,6 +48,9 @@ pub struct LeaderReport {
     /// Of the committed membership.
     pub voters: BTreeSet<ReplicaId>,
     pub learners: BTreeSet<ReplicaId>,
+    /// What it found in its parked slots, as of which version; none yet: version 0.
+    pub parked_at: Version,
+    pub parked_in_use: SlotSet,
 }
 
 /// The commands to propose now, in this order. Empty: nothing to do.
@@ -60,7 +66,12 @@ pub fn next_step(state: &ClusterState, seen: &Observed, policy: &Policy) -> Vec<
     let mut steps: Vec<Command> = bootstrap(state, seen, policy).into_iter().collect();
     steps.extend(formed(state, seen));
     steps.extend(placement(state, seen));
-    steps.extend(fronting(state, seen));
+    steps.extend(parked(state, seen));
+    let left = left_behind(state);
+    if left.is_empty() && policy.auto_bootstrap {
+        steps.extend(fronting(state, seen));
+    }
+    steps.extend(left);
     steps
 }
 
@@ -150,6 +161,28 @@ fn emptiest_store(seen: &Observed, group: &Group, load: &BTreeMap<StoreId, usize
     let holds = |store: StoreId| group.replicas.iter().any(|r| r.store == store);
     let candidates = load.iter().filter(|(store, _)| seen.healthy_stores.contains(store) && !holds(**store));
     candidates.min_by_key(|(_, count)| **count).map(|(&store, _)| store)
+}
+
+/// What leaders found in slots that were taken from their groups.
+fn parked<'a>(state: &'a ClusterState, seen: &'a Observed) -> impl Iterator<Item = Command> + 'a {
+    state.groups.iter().filter_map(|(&id, group)| {
+        let leader = seen.leaders.get(&id)?;
+        let news =
+            group.checked_at < group.parked_at || !group.parked.difference(&leader.parked_in_use).is_empty();
+        let current = leader.parked_at >= group.parked_at;
+        (news && current && !group.parked.is_empty()).then(|| Command::ParkedFound {
+            group: id,
+            at: leader.parked_at,
+            in_use: leader.parked_in_use.clone(),
+        })
+    })
+}
+
+/// Dead proxies whose groups another one can front.
+fn left_behind(state: &ClusterState) -> Vec<Command> {
+    let takes_over = |realm: u64| state.live_proxies().any(|(_, other)| other.realm == realm);
+    let dead = state.proxies.iter().filter(|(_, p)| !p.live && !p.fronts.is_empty() && takes_over(p.realm));
+    dead.map(|(id, _)| Command::HandOver { proxy: id.clone() }).collect()
 }
 
 fn fronting(state: &ClusterState, seen: &Observed) -> Option<Command> {

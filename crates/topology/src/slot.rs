@@ -96,6 +96,10 @@ impl SlotSet {
         Self::from_slots(self.iter().chain(other.iter()))
     }
 
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self::from_slots(self.iter().filter(|&s| other.contains(s)))
+    }
+
     pub fn difference(&self, other: &Self) -> Self {
         Self::from_slots(self.iter().filter(|&s| !other.contains(s)))
     }

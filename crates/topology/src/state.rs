@@ -4,7 +4,7 @@
 //! and travel beside it. Serialised as JSON, so that processes of neighbouring builds understand
 //! one another: unknown fields are ignored, new ones have defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,13 @@ pub struct ClusterState {
     /// Redis's cluster epoch as announced.
     #[serde(default)]
     pub current_epoch: u64,
+    /// Parked slots on their way to another node, by number: it gets them once they are found empty.
+    /// Until then they are announced, and routed, as before.
+    #[serde(default)]
+    pub moving: BTreeMap<u16, ProxyId>,
+    /// Ids (as shown) of nodes that were forgotten and not met again. Bounded.
+    #[serde(default)]
+    pub forgotten: BTreeSet<ProxyId>,
 }
 
 /// A registered storage node (one data directory).
@@ -47,7 +54,7 @@ pub struct StorageNode {
 }
 
 /// A Raft group and the slots it serves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Group {
     pub slots: SlotSet,
     /// Desired members. The group's leader drives its Raft membership towards this list.
@@ -56,6 +63,16 @@ pub struct Group {
     /// membership with `replicas`. Once true, a replica without data waits to be added.
     #[serde(default)]
     pub formed: bool,
+    /// Slots that were taken from the group while it may hold keys of theirs.
+    #[serde(default)]
+    pub parked: SlotSet,
+    /// The version that parked some last.
+    #[serde(default)]
+    pub parked_at: Version,
+    /// What `parked_at` was when the parked slots were last looked through: all that are left held
+    /// keys.
+    #[serde(default)]
+    pub checked_at: Version,
 }
 
 /// A desired member of a group.
@@ -87,6 +104,21 @@ pub struct Proxy {
     /// Of the process that registered last; heartbeats of an older one are ignored.
     #[serde(default)]
     pub incarnation: u64,
+    /// Proxies of one realm know each other. 0: where proxies begin unless they start apart.
+    #[serde(default)]
+    pub realm: u64,
+    /// The id under which it is announced since its last hard reset.
+    #[serde(default)]
+    pub alias: Option<ProxyId>,
+    /// Its master was chosen by hand: it is not given another, or groups, to even things out.
+    #[serde(default)]
+    pub pinned: bool,
+    /// CLUSTER SETSLOT … MIGRATING: slots and their targets.
+    #[serde(default)]
+    pub migrating: BTreeMap<u16, ProxyId>,
+    /// CLUSTER SETSLOT … IMPORTING: slots and their sources.
+    #[serde(default)]
+    pub importing: BTreeMap<u16, ProxyId>,
 }
 
 impl ClusterState {
@@ -98,6 +130,28 @@ impl ClusterState {
     /// Slots announced for `proxy`: those of the groups it fronts.
     pub fn announced_slots(&self, proxy: &ProxyId) -> SlotSet {
         let fronts = self.proxies.get(proxy).map(|p| p.fronts.as_slice()).unwrap_or_default();
-        SlotSet::from_slots(fronts.iter().filter_map(|g| self.groups.get(g)).flat_map(|g| g.slots.iter()))
+        self.slots_of(fronts.iter().filter_map(|g| self.groups.get(g)))
+    }
+
+    /// Slots that the proxies of a realm announce, or will once they are live again. Groups that
+    /// nobody fronts yet count for realm 0.
+    pub fn realm_slots(&self, realm: u64) -> SlotSet {
+        let elsewhere: BTreeSet<GroupId> = self
+            .proxies
+            .values()
+            .filter(|proxy| proxy.realm != realm)
+            .flat_map(|proxy| proxy.fronts.iter().copied())
+            .collect();
+        if realm == 0 {
+            return self
+                .slots_of(self.groups.iter().filter(|(id, _)| !elsewhere.contains(id)).map(|(_, g)| g));
+        }
+        let here = self.proxies.values().filter(|proxy| proxy.realm == realm);
+        self.slots_of(here.flat_map(|proxy| &proxy.fronts).filter_map(|g| self.groups.get(g)))
+    }
+
+    fn slots_of<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> SlotSet {
+        let moving = |slot: &crate::Slot| self.moving.contains_key(&slot.number());
+        SlotSet::from_slots(groups.flat_map(|g| g.slots.iter().chain(g.parked.iter().filter(moving))))
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ClusterState, Command, Group, GroupId, Proxy, ProxyId, Refused, Replica, ReplicaId, Role, SLOT_COUNT,
-    SlotSet, StorageNode, StoreId,
+    Change, ClusterState, Command, Group, GroupId, Proxy, ProxyId, Refused, Replica, ReplicaId, Role,
+    SLOT_COUNT, Said, SlotSet, StorageNode, StoreId,
 };
 
 /// A group for every slot is the most there can be.
@@ -14,7 +14,23 @@ const GROUPS_MAX: u32 = SLOT_COUNT as u32;
 type Done = Result<(), Refused>;
 
 impl ClusterState {
-    pub(crate) fn transition(&mut self, cmd: &Command) -> Done {
+    /// Answers what the changes of [`Command::Cluster`] say.
+    pub(crate) fn transition(&mut self, cmd: &Command) -> Result<Vec<Result<Said, Refused>>, Refused> {
+        if let Command::Cluster { at, changes } = cmd {
+            return Ok(changes.iter().map(|change| self.change_whole(at, change)).collect());
+        }
+        self.step(cmd).map(|()| Vec::new())
+    }
+
+    /// A change, or nothing at all.
+    fn change_whole(&mut self, at: &ProxyId, change: &Change) -> Result<Said, Refused> {
+        let mut next = self.clone();
+        let said = next.change(at, change)?;
+        *self = next;
+        Ok(said)
+    }
+
+    fn step(&mut self, cmd: &Command) -> Done {
         if let Command::Init { cluster_id, replication } = cmd {
             self.init(cluster_id, *replication);
             return Ok(());
@@ -23,7 +39,7 @@ impl ClusterState {
             return Err(Refused::NotInitialised);
         }
         match cmd {
-            Command::Init { .. } => Ok(()),
+            Command::Init { .. } | Command::Cluster { .. } => Ok(()),
             Command::RegisterStore { store, name, rpc_addr } => self.register_store(*store, name, rpc_addr),
             Command::RemoveStore { store } => self.remove_store(*store),
             Command::RegisterProxy {
@@ -32,8 +48,14 @@ impl ClusterState {
                 announce_port,
                 announce_hostname,
                 incarnation,
+                apart,
             } => {
+                let new = !self.proxies.contains_key(proxy);
+                let realm = if new && *apart { self.allocate_id() } else { 0 };
                 let entry = self.proxies.entry(proxy.clone()).or_default();
+                if new {
+                    entry.realm = realm;
+                }
                 entry.announce_host.clone_from(announce_host);
                 entry.announce_port = *announce_port;
                 entry.announce_hostname.clone_from(announce_hostname);
@@ -44,12 +66,18 @@ impl ClusterState {
             Command::ProxyLeaseExpired { proxy, incarnation } => self.set_live(proxy, *incarnation, false),
             Command::ProxyAlive { proxy, incarnation } => self.set_live(proxy, *incarnation, true),
             Command::ForgetProxy { proxy } => self.forget_proxy(proxy),
+            Command::HandOver { proxy } => {
+                if self.proxies.get(proxy).is_some_and(|p| !p.live && !p.fronts.is_empty()) {
+                    self.hand_over(proxy);
+                }
+                Ok(())
+            }
+            Command::ParkedFound { group, at, in_use } => self.parked_found(*group, *at, in_use),
             Command::Bootstrap { groups } => self.bootstrap(*groups),
             Command::GroupFormed { group } => {
                 self.group_mut(*group)?.formed = true;
                 Ok(())
             }
-            Command::AddSlots { group, slots } => self.add_slots(*group, slots),
             Command::ReplaceReplica { group, old, new_store } => {
                 self.replace_replica(*group, *old, *new_store)
             }
@@ -110,9 +138,6 @@ impl ClusterState {
         Ok(())
     }
 
-    /// Replicas, and first leaders, are spread evenly over hosts. On a single host all groups are led
-    /// by one store: processes that share a machine gain nothing from a leader each, and groups that
-    /// are led together share messages and syncs.
     fn bootstrap(&mut self, groups: u32) -> Done {
         if !self.groups.is_empty() {
             return Ok(());
@@ -120,34 +145,29 @@ impl ClusterState {
         if groups == 0 || groups > GROUPS_MAX {
             return Err(Refused::GroupCount { max: GROUPS_MAX });
         }
+        for index in 0..groups as usize {
+            self.new_group(SlotSet::share(index, groups as usize))?;
+        }
+        Ok(())
+    }
+
+    /// Replicas, and first leaders, are spread evenly over hosts. On a single host all groups are led
+    /// by one store: processes that share a machine gain nothing from a leader each, and groups that
+    /// are led together share messages and syncs.
+    pub(crate) fn new_group(&mut self, slots: SlotSet) -> Result<GroupId, Refused> {
         let stores: Vec<StoreId> = self.present_stores().collect();
         if stores.is_empty() {
             return Err(Refused::NoStores);
         }
         let host = |store: &StoreId| self.stores.get(store).and_then(|node| node.rpc_addr.rsplit_once(':'));
         let hosts: BTreeSet<&str> = stores.iter().filter_map(host).map(|(host, _)| host).collect();
-        let step = if hosts.len() > 1 { 1 } else { 0 };
+        let first = if hosts.len() > 1 { self.groups.len() } else { 0 };
         let copies = stores.len().min(self.replication as usize);
-        for index in 0..groups as usize {
-            let id = GroupId(self.allocate_id());
-            let on = |copy: usize| stores[(index * step + copy) % stores.len()];
-            let replicas = (0..copies).map(|copy| self.new_replica(on(copy))).collect();
-            let slots = SlotSet::share(index, groups as usize);
-            self.groups.insert(id, Group { slots, replicas, formed: false });
-        }
-        Ok(())
-    }
-
-    fn add_slots(&mut self, group: GroupId, slots: &SlotSet) -> Done {
-        for slot in slots.iter() {
-            match self.owner(slot) {
-                Some(owner) if owner != group => return Err(Refused::SlotBusy(slot.number())),
-                _ => {}
-            }
-        }
-        let target = self.group_mut(group)?;
-        target.slots = target.slots.union(slots);
-        Ok(())
+        let id = GroupId(self.allocate_id());
+        let replicas =
+            (0..copies).map(|copy| self.new_replica(stores[(first + copy) % stores.len()])).collect();
+        self.groups.insert(id, Group { slots, replicas, ..Group::default() });
+        Ok(id)
     }
 
     fn replace_replica(&mut self, group: GroupId, old: ReplicaId, new_store: StoreId) -> Done {
@@ -218,7 +238,7 @@ impl ClusterState {
         Ok(())
     }
 
-    fn group_mut(&mut self, group: GroupId) -> Result<&mut Group, Refused> {
+    pub(crate) fn group_mut(&mut self, group: GroupId) -> Result<&mut Group, Refused> {
         self.groups.get_mut(&group).ok_or(Refused::UnknownGroup(group))
     }
 
@@ -226,7 +246,7 @@ impl ClusterState {
         Replica { id: ReplicaId(self.allocate_id()), store }
     }
 
-    fn allocate_id(&mut self) -> u64 {
+    pub(crate) fn allocate_id(&mut self) -> u64 {
         let id = self.next_id.max(1);
         self.next_id = id + 1;
         id

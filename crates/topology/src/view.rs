@@ -33,6 +33,8 @@ pub struct Node<'a> {
     /// Empty for replicas.
     pub slots: SlotSet,
     pub myself: bool,
+    /// Slots that its clients called migrating or importing, as CLUSTER NODES shows them.
+    pub marks: Vec<String>,
 }
 
 /// A maximal range of slots of one master.
@@ -67,12 +69,15 @@ pub struct View<'a> {
     state: &'a ClusterState,
     /// This proxy first, the others by id.
     nodes: Vec<Node<'a>>,
+    realm: u64,
 }
 
 impl<'a> View<'a> {
     /// The view of proxy `id`, which is announced as `myself` says while the state does not list it.
     pub fn new(state: &'a ClusterState, id: &'a ProxyId, myself: &'a Proxy) -> Self {
-        let mut shown: Vec<_> = state.proxies.iter().filter(|&(p, proxy)| proxy.live || p == id).collect();
+        let realm = state.proxies.get(id).unwrap_or(myself).realm;
+        let known = |p: &ProxyId, proxy: &Proxy| p == id || (proxy.live && proxy.realm == realm);
+        let mut shown: Vec<_> = state.proxies.iter().filter(|&(p, proxy)| known(p, proxy)).collect();
         if !state.proxies.contains_key(id) {
             shown.push((id, myself));
         }
@@ -80,7 +85,7 @@ impl<'a> View<'a> {
         let mut nodes: Vec<_> =
             shown.iter().map(|&(p, proxy)| node(state, p, proxy, p == id, &is_shown)).collect();
         nodes.sort_by(|a, b| (!a.myself, a.id).cmp(&(!b.myself, b.id)));
-        Self { state, nodes }
+        Self { state, nodes, realm }
     }
 
     pub fn nodes(&self) -> &[Node<'a>] {
@@ -104,7 +109,7 @@ impl<'a> View<'a> {
     }
 
     fn owned(&self) -> SlotSet {
-        SlotSet::from_slots(self.state.groups.values().flat_map(|g| g.slots.iter()))
+        self.state.realm_slots(self.realm)
     }
 
     /// CLUSTER INFO.
@@ -208,12 +213,17 @@ fn node<'a>(
     let follows = proxy.master_id.as_ref().filter(|m| proxy.fronts.is_empty() && *m != id && is_shown(m));
     let master = follows.filter(|m| state.proxies.get(m).is_some_and(|p| !is_replica(p)));
     let epoch = master.and_then(|m| state.proxies.get(m)).unwrap_or(proxy).config_epoch;
+    let shown = |id: &'a ProxyId| state.proxies.get(id).and_then(|p| p.alias.as_ref()).unwrap_or(id);
+    let mark = |arrow: &str, (slot, other): (&u16, &'a ProxyId)| format!("[{slot}-{arrow}-{}]", shown(other));
+    let migrating = proxy.migrating.iter().map(|open| mark(">", open));
+    let importing = proxy.importing.iter().map(|open| mark("<", open));
     Node {
-        id,
+        id: shown(id),
+        marks: if myself { migrating.chain(importing).collect() } else { Vec::new() },
         host: &proxy.announce_host,
         port: proxy.announce_port,
         hostname: &proxy.announce_hostname,
-        master,
+        master: master.map(shown),
         epoch,
         slots: state.announced_slots(id),
         myself,
@@ -247,6 +257,10 @@ impl Node<'_> {
                 true => write!(line, " {first}"),
                 false => write!(line, " {first}-{last}"),
             };
+        }
+        for mark in &self.marks {
+            line.push(' ');
+            line.push_str(mark);
         }
         line
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use topology::{
-    ClusterState, Command, GroupId, ProxyId, Refused, ReplicaId, Role, Slot, SlotSet, StoreId, check,
+    Change, ClusterState, Command, GroupId, ProxyId, Refused, ReplicaId, Role, Slot, SlotMark, SlotSet,
+    StoreId, Version, check,
 };
 
 fn proxy(n: u16) -> ProxyId {
@@ -26,6 +27,33 @@ fn slots() -> impl Strategy<Value = SlotSet> {
         .prop_map(|n| SlotSet::from_slots(n.into_iter().filter_map(Slot::new)))
 }
 
+fn change() -> impl Strategy<Value = Change> {
+    let node = || proxies().prop_map(|id| id.to_string());
+    prop_oneof![
+        proxies().prop_map(|node| Change::Meet { node }),
+        node().prop_map(|node| Change::Forget { node }),
+        slots().prop_map(|slots| Change::AddSlots { slots }),
+        slots().prop_map(|slots| Change::DelSlots { slots }),
+        Just(Change::FlushSlots),
+        (0u16..64, mark()).prop_map(|(slot, to)| Change::SetSlot { slot, to }),
+        node().prop_map(|master| Change::Replicate { master }),
+        any::<bool>().prop_map(|hard| Change::Reset { hard }),
+        (1u64..5).prop_map(|epoch| Change::SetConfigEpoch { epoch }),
+        Just(Change::BumpEpoch),
+        any::<bool>().prop_map(|force| Change::Failover { force }),
+    ]
+}
+
+fn mark() -> impl Strategy<Value = SlotMark> {
+    let node = || proxies().prop_map(|id| id.to_string());
+    prop_oneof![
+        node().prop_map(SlotMark::Migrating),
+        node().prop_map(SlotMark::Importing),
+        Just(SlotMark::Stable),
+        node().prop_map(SlotMark::Owner),
+    ]
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let store = || (1u64..8).prop_map(StoreId);
     let group = || (1u64..20).prop_map(GroupId);
@@ -44,6 +72,7 @@ fn command() -> impl Strategy<Value = Command> {
             announce_port: 7000 + n,
             announce_hostname: String::new(),
             incarnation,
+            apart: n % 2 == 0,
         }),
         (proxies(), 1u64..3)
             .prop_map(|(proxy, incarnation)| Command::ProxyLeaseExpired { proxy, incarnation }),
@@ -51,7 +80,14 @@ fn command() -> impl Strategy<Value = Command> {
         proxies().prop_map(|proxy| Command::ForgetProxy { proxy }),
         (0u32..5).prop_map(|groups| Command::Bootstrap { groups }),
         group().prop_map(|group| Command::GroupFormed { group }),
-        (group(), slots()).prop_map(|(group, slots)| Command::AddSlots { group, slots }),
+        proxies().prop_map(|proxy| Command::HandOver { proxy }),
+        (proxies(), prop::collection::vec(change(), 1..3))
+            .prop_map(|(at, changes)| Command::Cluster { at, changes }),
+        (group(), 0u64..80, slots()).prop_map(|(group, at, in_use)| Command::ParkedFound {
+            group,
+            at: Version(at),
+            in_use
+        }),
         (group(), replica(), store()).prop_map(|(group, old, new_store)| Command::ReplaceReplica {
             group,
             old,
@@ -71,12 +107,16 @@ proptest! {
         let mut state = ClusterState::default();
         let init = Command::Init { cluster_id: "c".into(), replication: 3 };
         for cmd in std::iter::once(&init).chain(&commands) {
+            prop_assert_eq!(check(&state), Ok(()));
             let before = state.clone();
             match state.apply(cmd) {
                 Ok(outcome) => {
                     prop_assert_eq!(outcome.version, state.version);
                     prop_assert_eq!(outcome.changed, state != before);
                     prop_assert_eq!(state.version.0 - before.version.0, u64::from(outcome.changed));
+                    if matches!(cmd, Command::Cluster { .. }) {
+                        continue;
+                    }
                     let after = state.clone();
                     let again = state.apply(cmd).expect("what was accepted is accepted again");
                     prop_assert!(!again.changed, "applied twice: {:?}", cmd);
@@ -84,9 +124,9 @@ proptest! {
                 }
                 Err(_) => prop_assert_eq!(&state, &before),
             }
-            prop_assert_eq!(check(&state), Ok(()));
             prop_assert!(state.next_id >= before.next_id);
         }
+        prop_assert_eq!(check(&state), Ok(()));
     }
 
     #[test]
@@ -117,18 +157,6 @@ fn bootstrap_spreads_groups_and_shares_all_slots() {
     let version = state.version;
     state.apply(&Command::Bootstrap { groups: 7 }).unwrap();
     assert_eq!(state.version, version, "groups exist: nothing to do");
-}
-
-#[test]
-fn a_busy_slot_is_refused_in_the_words_of_redis() {
-    let mut state = initialised(1);
-    state.apply(&Command::Bootstrap { groups: 2 }).unwrap();
-    let (&first, _) = state.groups.iter().next().unwrap();
-    let (&second, _) = state.groups.iter().nth(1).unwrap();
-    let slots = SlotSet::from_slots(Slot::new(5));
-    state.apply(&Command::AddSlots { group: first, slots: slots.clone() }).unwrap();
-    let refused = state.apply(&Command::AddSlots { group: second, slots }).unwrap_err();
-    assert_eq!(refused.to_string(), "ERR Slot 5 is already busy");
 }
 
 #[test]
@@ -169,6 +197,7 @@ fn taking_groups_over_raises_the_epoch() {
                 announce_port: 7000 + n,
                 announce_hostname: String::new(),
                 incarnation: 1,
+                apart: false,
             })
             .unwrap();
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use topology::{
-    ClusterState, Command, GroupId, ProxyId, StoreId,
+    Change, ClusterState, Command, GroupId, ProxyId, Slot, SlotMark, SlotSet, StoreId,
     reconcile::{LeaderReport, Observed, Policy, next_step},
 };
 
@@ -19,12 +19,22 @@ struct Model {
     state: ClusterState,
     healthy: BTreeSet<StoreId>,
     policy: Policy,
+    /// Slots that hold keys.
+    in_use: SlotSet,
 }
 
 impl Model {
     fn new(groups: u32) -> Self {
-        let mut model =
-            Self { state: ClusterState::default(), healthy: BTreeSet::new(), policy: policy(groups) };
+        Self::with_policy(policy(groups))
+    }
+
+    fn with_policy(policy: Policy) -> Self {
+        let mut model = Self {
+            state: ClusterState::default(),
+            healthy: BTreeSet::new(),
+            policy,
+            in_use: SlotSet::default(),
+        };
         model.settle();
         model
     }
@@ -44,6 +54,7 @@ impl Model {
             announce_port: port,
             announce_hostname: String::new(),
             incarnation: 1,
+            apart: !self.policy.auto_bootstrap,
         };
         self.state.apply(&cmd).unwrap();
         proxy
@@ -62,6 +73,8 @@ impl Model {
                 term: 1,
                 voters,
                 learners: BTreeSet::new(),
+                parked_at: self.state.version,
+                parked_in_use: self.in_use.clone(),
             };
             leaders.insert(id, report);
         }
@@ -239,9 +252,189 @@ fn a_tie_goes_to_the_proxy_beside_the_leader() {
             announce_port: port,
             announce_hostname: String::new(),
             incarnation: 1,
+            apart: false,
         };
         model.state.apply(&cmd).unwrap();
     }
     model.settle();
     assert_eq!(model.state.proxies[&ProxyId::of_address(&host, 2)].fronts, [group]);
+}
+
+fn manual() -> (Model, Vec<ProxyId>) {
+    let mut model = Model::with_policy(Policy { auto_bootstrap: false, ..policy(0) });
+    for n in 1..=3 {
+        model.add_store(n, &format!("s{n}"));
+    }
+    let proxies = (0..6).map(|n| model.add_proxy(7000 + n)).collect();
+    model.settle();
+    (model, proxies)
+}
+
+impl Model {
+    /// What each change says, after everything that follows from it.
+    fn change(&mut self, at: &ProxyId, change: Change) -> String {
+        let outcome = self.state.apply(&Command::Cluster { at: at.clone(), changes: vec![change] }).unwrap();
+        self.settle();
+        match outcome.replies.into_iter().next().unwrap() {
+            Ok(said) => said,
+            Err(refused) => refused.to_string(),
+        }
+    }
+
+    fn created(&mut self, proxies: &[ProxyId]) {
+        for (n, proxy) in proxies[..3].iter().enumerate() {
+            assert_eq!(self.change(proxy, Change::AddSlots { slots: SlotSet::share(n, 3) }), "OK");
+        }
+        for proxy in &proxies[1..] {
+            assert_eq!(self.change(proxy, Change::Meet { node: proxies[0].clone() }), "OK");
+        }
+        for (replica, master) in proxies[3..].iter().zip(proxies) {
+            assert_eq!(self.change(replica, Change::Replicate { master: master.to_string() }), "OK");
+        }
+    }
+
+    fn die(&mut self, proxy: &ProxyId) {
+        self.state.apply(&Command::ProxyLeaseExpired { proxy: proxy.clone(), incarnation: 1 }).unwrap();
+        self.settle();
+    }
+}
+
+fn slots(numbers: impl IntoIterator<Item = u16>) -> SlotSet {
+    SlotSet::from_slots(numbers.into_iter().filter_map(Slot::new))
+}
+
+// covers: T1
+#[test]
+fn islands_become_a_cluster_by_hand() {
+    let (mut model, proxies) = manual();
+    assert!(model.state.groups.is_empty());
+    let realms: BTreeSet<u64> = model.state.proxies.values().map(|p| p.realm).collect();
+    assert_eq!(realms.len(), 6, "nobody knows anybody");
+    assert_eq!(model.change(&proxies[0], Change::SetConfigEpoch { epoch: 1 }), "OK");
+    model.created(&proxies);
+    assert_eq!(model.state.groups.len(), 3);
+    assert_eq!(model.state.realm_slots(model.state.proxies[&proxies[5]].realm), SlotSet::all());
+    assert_eq!(model.state.proxies[&proxies[4]].master_id.as_ref(), Some(&proxies[1]));
+    let refused = model.change(&proxies[0], Change::SetConfigEpoch { epoch: 9 });
+    assert!(refused.contains("only when the node does not know any other"), "{refused}");
+    let version = model.state.version;
+    assert_eq!(model.change(&proxies[0], Change::Meet { node: proxies[3].clone() }), "OK");
+    assert_eq!(model.state.version, version, "they know each other");
+}
+
+// covers: T6
+#[test]
+fn a_slot_is_taken_once_also_among_strangers() {
+    let (mut model, proxies) = manual();
+    assert_eq!(model.change(&proxies[0], Change::AddSlots { slots: slots([5]) }), "OK");
+    let refused = model.change(&proxies[1], Change::AddSlots { slots: slots([4, 5]) });
+    assert_eq!(refused, "ERR Slot 5 is already busy");
+    assert!(model.state.announced_slots(&proxies[1]).is_empty(), "all or nothing");
+}
+
+#[test]
+fn keys_stay_where_they_are_when_their_slot_is_taken_away() {
+    let (mut model, proxies) = manual();
+    model.created(&proxies);
+    model.in_use = slots([7]);
+    assert_eq!(model.change(&proxies[1], Change::DelSlots { slots: slots([7, 8]) }), "OK");
+    let again = model.change(&proxies[1], Change::DelSlots { slots: slots([8]) });
+    assert_eq!(again, "ERR Slot 8 is already unassigned");
+    assert_eq!(model.change(&proxies[1], Change::AddSlots { slots: slots([8]) }), "OK");
+    assert!(model.state.announced_slots(&proxies[1]).contains(Slot::new(8).unwrap()));
+    let refused = model.change(&proxies[1], Change::AddSlots { slots: slots([7]) });
+    assert!(refused.starts_with("ERR Slot 7 holds keys"), "{refused}");
+    assert_eq!(model.change(&proxies[0], Change::AddSlots { slots: slots([7]) }), "OK");
+    assert_eq!(model.state.announced_slots(&proxies[0]), SlotSet::share(0, 3).difference(&slots([8])));
+}
+
+#[test]
+fn an_empty_slot_moves_and_one_with_keys_does_not() {
+    let (mut model, proxies) = manual();
+    model.created(&proxies);
+    model.in_use = slots([3]);
+    for slot in [3, 4] {
+        let importing = SlotMark::Importing(proxies[0].to_string());
+        assert_eq!(model.change(&proxies[2], Change::SetSlot { slot, to: importing }), "OK");
+        let owner = SlotMark::Owner(proxies[2].to_string());
+        assert_eq!(model.change(&proxies[2], Change::SetSlot { slot, to: owner }), "OK");
+    }
+    let moved = model.state.announced_slots(&proxies[2]);
+    assert!(moved.contains(Slot::new(4).unwrap()) && !moved.contains(Slot::new(3).unwrap()));
+    assert!(model.state.moving.is_empty());
+    let marks: Vec<_> = model.state.proxies[&proxies[2]].importing.keys().collect();
+    assert_eq!(marks, [&3], "closed with the move");
+    let owner = SlotMark::Owner("0".repeat(40));
+    let refused = model.change(&proxies[2], Change::SetSlot { slot: 4, to: owner });
+    assert_eq!(refused, format!("ERR Unknown node {}", "0".repeat(40)));
+}
+
+// covers: T17
+#[test]
+fn a_replica_takes_over_what_a_dead_proxy_fronts() {
+    let (mut model, proxies) = manual();
+    model.created(&proxies);
+    model.die(&proxies[0]);
+    assert_eq!(model.state.announced_slots(&proxies[3]), SlotSet::share(0, 3));
+    model.die(&proxies[3]);
+    assert_eq!(model.state.realm_slots(0).len(), 0, "realm 0 is empty in a cluster made by hand");
+    let owners = proxies.iter().filter(|p| !model.state.announced_slots(p).is_empty()).count();
+    assert_eq!(owners, 2, "another master takes over");
+    model.state.apply(&Command::ProxyAlive { proxy: proxies[0].clone(), incarnation: 1 }).unwrap();
+    model.settle();
+    assert!(model.state.proxies[&proxies[0]].master_id.is_some(), "back as a replica");
+}
+
+// covers: T11
+#[test]
+fn reset_makes_an_island_and_the_cluster_can_be_made_again() {
+    let (mut model, proxies) = manual();
+    model.created(&proxies);
+    for proxy in &proxies {
+        assert_eq!(model.change(proxy, Change::Reset { hard: true }), "OK");
+    }
+    assert!(model.state.proxies.values().all(|p| p.config_epoch == 0 && p.alias.is_some()));
+    let groups = model.state.groups.len();
+    for (n, proxy) in proxies[..3].iter().rev().enumerate() {
+        assert_eq!(model.change(proxy, Change::AddSlots { slots: SlotSet::share(n, 3) }), "OK");
+    }
+    assert_eq!(model.state.groups.len(), groups, "groups are used again");
+}
+
+#[test]
+fn forgetting_is_idempotent_and_hands_over() {
+    let (mut model, proxies) = manual();
+    model.created(&proxies);
+    let forget = |id: &ProxyId| Change::Forget { node: id.to_string() };
+    for at in [0, 2, 3] {
+        assert_eq!(model.change(&proxies[at], forget(&proxies[1])), "OK");
+    }
+    assert_eq!(model.state.announced_slots(&proxies[4]), SlotSet::share(1, 3), "its replica");
+    assert!(model.change(&proxies[0], forget(&proxies[0])).contains("can't forget myself"));
+    assert!(model.change(&proxies[3], forget(&proxies[0])).contains("Can't forget my master"));
+    let stranger = ProxyId::of_address("x", 1);
+    assert_eq!(model.change(&proxies[0], forget(&stranger)), format!("ERR Unknown node {stranger}"));
+    assert_eq!(model.change(&proxies[0], Change::Meet { node: proxies[1].clone() }), "OK");
+    assert_eq!(model.change(&proxies[0], forget(&proxies[1])), "OK", "known again, and forgotten again");
+}
+
+// covers: T8
+#[test]
+fn a_replica_by_hand_stays_one_where_roles_are_spread() {
+    let mut model = Model::new(0);
+    for n in 1..=3 {
+        model.add_store(n, &format!("s{n}"));
+    }
+    let proxies: Vec<ProxyId> = (0..6).map(|n| model.add_proxy(7000 + n)).collect();
+    model.settle();
+    let masters: Vec<_> = proxies.iter().filter(|p| model.state.proxies[*p].master_id.is_none()).collect();
+    assert_eq!(masters.len(), 3);
+    for replica in proxies.iter().filter(|p| !masters.contains(p)) {
+        let master = masters[0].to_string();
+        assert_eq!(model.change(replica, Change::Replicate { master }), "OK");
+        assert_eq!(model.state.proxies[replica].master_id.as_ref(), Some(masters[0]));
+    }
+    let replica = proxies.iter().find(|p| !masters.contains(p)).unwrap();
+    assert_eq!(model.change(replica, Change::Failover { force: false }), "OK");
+    assert_eq!(model.state.proxies[masters[0]].master_id.as_ref(), Some(replica));
 }

@@ -1,7 +1,7 @@
 //! Everything meta's state machine holds, as one JSON document: the content of a checkpoint and of a
 //! snapshot.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use raft_rocks::{LogId, StoredMembership};
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,22 @@ pub(crate) struct Document {
     /// Last entry applied.
     pub applied: Option<LogId>,
     pub membership: StoredMembership,
+    /// Every member that ever had a vote.
+    #[serde(default)]
+    pub voted: BTreeSet<u64>,
     pub state: ClusterState,
     #[serde(default)]
     operations: Operations,
 }
 
 impl Document {
+    pub fn take_membership(&mut self, membership: StoredMembership) {
+        // Also of the old one: a checkpoint of an earlier build does not name them.
+        self.voted.extend(self.membership.membership().voter_ids());
+        self.voted.extend(membership.membership().voter_ids());
+        self.membership = membership;
+    }
+
     /// Applies one proposal, once per operation id.
     pub fn answer(&mut self, proposal: &Proposal) -> Answer {
         if let Some(answer) = self.operations.get(&proposal.operation) {

@@ -8,6 +8,7 @@
 
 mod checkpoint;
 mod document;
+mod roster;
 
 use std::{
     io,
@@ -27,6 +28,7 @@ use topology::ClusterState;
 
 use crate::proposal::Proposal;
 use document::Document;
+pub(crate) use roster::{Roster, Rosters};
 
 /// Larger snapshots are refused: the state of the largest cluster is a few MiB.
 const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
@@ -57,12 +59,13 @@ pub(crate) type States = watch::Receiver<Arc<Published>>;
 pub struct MetaMachine {
     document: Document,
     published: watch::Sender<Arc<Published>>,
+    roster: watch::Sender<Arc<Roster>>,
     checkpoints: Checkpoints,
 }
 
 impl MetaMachine {
     /// Starts from the checkpoint at `path`, if there is one.
-    pub(crate) fn open(path: PathBuf) -> io::Result<(Self, States)> {
+    pub(crate) fn open(path: PathBuf) -> io::Result<(Self, States, Rosters)> {
         let checkpoints = Checkpoints { path, latest: Arc::default() };
         let document = match checkpoint::load(&checkpoints.path)? {
             Some(json) => {
@@ -73,7 +76,8 @@ impl MetaMachine {
             None => Document::default(),
         };
         let (published, states) = watch::channel(Published::new(document.state.clone()));
-        Ok((Self { document, published, checkpoints }, states))
+        let (roster, rosters) = watch::channel(Arc::new(Roster::of(&document)));
+        Ok((Self { document, published, roster, checkpoints }, states, rosters))
     }
 
     fn apply_normal(&mut self, payload: &Payload) -> io::Result<Bytes> {
@@ -91,6 +95,17 @@ impl MetaMachine {
                 *published = Published::new(current.clone());
             }
             newer
+        });
+    }
+
+    fn publish_roster(&self) {
+        let current = Roster::of(&self.document);
+        self.roster.send_if_modified(|roster| {
+            let differs = **roster != current;
+            if differs {
+                *roster = Arc::new(current);
+            }
+            differs
         });
     }
 }
@@ -113,7 +128,9 @@ impl RaftStateMachine<TypeConfig> for MetaMachine {
                 EntryPayload::Blank => Bytes::new(),
                 EntryPayload::Normal(payload) => self.apply_normal(payload)?,
                 EntryPayload::Membership(membership) => {
-                    self.document.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                    let stored = StoredMembership::new(Some(entry.log_id), membership.clone());
+                    self.document.take_membership(stored);
+                    self.publish_roster();
                     Bytes::new()
                 }
             };
@@ -135,6 +152,7 @@ impl RaftStateMachine<TypeConfig> for MetaMachine {
         self.checkpoints.store(&document, json)?;
         self.document = document;
         self.publish();
+        self.publish_roster();
         Ok(())
     }
 

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use proto::v1::{
-    ApplyRequest, ApplyResponse, GetStateRequest, GetStateResponse, MembersRequest, MembersResponse,
+    AddLearnerRequest, ApplyRequest, ApplyResponse, ChangeReply, GetHealthRequest, GetHealthResponse,
+    GetStateRequest, GetStateResponse, MembersRequest, MembersResponse, PromoteRequest, RemoveRequest,
     meta_admin_server::MetaAdmin,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use topology::Command;
 
-use super::{Service, not_leader};
-use crate::proposal::{Answer, Proposal};
+use super::{Service, not_leader, parked};
+use crate::{
+    core::NotInForce,
+    proposal::{Answer, Proposal},
+};
 
 const OPERATION_BYTES_MAX: usize = 128;
 const APPLY_TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -31,8 +35,27 @@ impl MetaAdmin for Service {
 
     /// As this node sees them: any may be asked.
     async fn members(&self, _: Request<MembersRequest>) -> Result<Response<MembersResponse>, Status> {
-        let (members, leader, term) = self.core.consensus.members();
-        Ok(Response::new(MembersResponse { members, leader, term }))
+        Ok(self.members_response())
+    }
+
+    async fn get_health(&self, _: Request<GetHealthRequest>) -> Result<Response<GetHealthResponse>, Status> {
+        self.reign()?;
+        Ok(Response::new(self.health()))
+    }
+
+    async fn add_learner(
+        &self,
+        request: Request<AddLearnerRequest>,
+    ) -> Result<Response<MembersResponse>, Status> {
+        self.change_members(request.into_inner()).await
+    }
+
+    async fn promote(&self, request: Request<PromoteRequest>) -> Result<Response<MembersResponse>, Status> {
+        self.change_members(request.into_inner()).await
+    }
+
+    async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<MembersResponse>, Status> {
+        self.change_members(request.into_inner()).await
     }
 
     /// Answers success only once no proxy shows an older topology any more.
@@ -45,14 +68,25 @@ impl MetaAdmin for Service {
         };
         let deadline = Instant::now() + wait;
         let proposal = proposal_of(request)?;
-        let proposed = self.core.consensus.propose(&proposal, wait).await;
-        let answer = proposed.map_err(|error| self.propose_status(error))?;
+        // What is not looked through by half of the time is refused, rather than left unanswered.
+        parked::looked_through(&self.core.states, &proposal.command, deadline - wait / 2).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let proposed = self.core.consensus.propose(&proposal, left).await;
+        let mut answer = proposed.map_err(|error| self.propose_status(error))?;
         if answer.error.is_empty() {
+            if let Command::Cluster { changes, .. } = &proposal.command {
+                let arrived = parked::arrived(&self.core.states, changes, &mut answer, deadline).await;
+                arrived.map_err(|parked::NotYet| self.not_in_force_status(NotInForce::Timeout))?;
+            }
             let in_force = self.core.in_force(answer.version, &reign, deadline).await;
             in_force.map_err(|error| self.not_in_force_status(error))?;
         }
-        let Answer { version, error, .. } = answer;
-        Ok(Response::new(ApplyResponse { version: version.0, error }))
+        let Answer { version, error, replies, .. } = answer;
+        let replies = replies.into_iter().map(|reply| match reply {
+            Ok(text) => ChangeReply { text, is_error: false },
+            Err(text) => ChangeReply { text, is_error: true },
+        });
+        Ok(Response::new(ApplyResponse { version: version.0, error, replies: replies.collect() }))
     }
 }
 
@@ -72,5 +106,8 @@ fn proposal_of(request: ApplyRequest) -> Result<Proposal, Status> {
 /// Leases and what was observed are the leader's own affair: its bookkeeping has to agree with them.
 fn may_be_asked_for(command: &Command) -> bool {
     use Command::*;
-    !matches!(command, Init { .. } | ProxyLeaseExpired { .. } | ProxyAlive { .. } | GroupFormed { .. })
+    !matches!(
+        command,
+        Init { .. } | ProxyLeaseExpired { .. } | ProxyAlive { .. } | GroupFormed { .. } | ParkedFound { .. }
+    )
 }

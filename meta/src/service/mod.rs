@@ -1,28 +1,33 @@
 //! The gRPC services. Protobuf types and `tonic::Status` stay in here.
 
 mod admin;
+mod health;
+mod membership;
+mod parked;
 mod registration;
 mod session;
 
 use std::sync::Arc;
 
 use daemon::meta_client::LEADER_METADATA;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::{
     consensus::ProposeError,
     core::{Core, NotInForce, Reign},
+    membership::Membership,
 };
 
 /// Both services; each clone is the same.
 #[derive(Clone)]
 pub(crate) struct Service {
     core: Arc<Core>,
+    membership: Membership,
 }
 
 impl Service {
-    pub fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    pub fn new(core: Arc<Core>, membership: Membership) -> Self {
+        Self { core, membership }
     }
 
     fn reign(&self) -> Result<Reign, Status> {
@@ -45,13 +50,16 @@ impl Service {
     }
 }
 
-/// Names the leader, if it is known and another.
+/// Names the leader, and says to try again while there is none.
 fn not_leader(core: &Core) -> Status {
-    let mut status = Status::new(Code::FailedPrecondition, "this node does not lead meta");
     let leads_itself = core.consensus.leading_term().is_some();
     let leader = core.consensus.leader_addr().filter(|_| !leads_itself);
-    if let Some(value) = leader.and_then(|addr| addr.parse().ok()) {
-        status.metadata_mut().insert(LEADER_METADATA, value);
+    match leader.and_then(|addr| addr.parse().ok()) {
+        Some(addr) => {
+            let mut status = Status::failed_precondition("this node does not lead meta");
+            status.metadata_mut().insert(LEADER_METADATA, addr);
+            status
+        }
+        None => Status::unavailable("this node knows of no leader of meta"),
     }
-    status
 }

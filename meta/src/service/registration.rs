@@ -63,6 +63,7 @@ impl Meta for Service {
                 announce_port,
                 announce_hostname: request.announce_hostname,
                 incarnation: request.incarnation,
+                apart: self.core.manual,
             })
             .await?;
         Ok(Response::new(RegisterProxyResponse { cluster_id, version: answer.version.0 }))
@@ -135,7 +136,7 @@ fn check_text(field: &str, text: &str) -> Result<(), Status> {
     }
 }
 
-fn check_addr(field: &str, addr: &str) -> Result<(), Status> {
+pub(super) fn check_addr(field: &str, addr: &str) -> Result<(), Status> {
     check_text(field, addr)?;
     let port = addr.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     port.map(|_| ()).ok_or_else(|| Status::invalid_argument(format!("{field}: must be host:port")))

@@ -14,7 +14,7 @@ use topology::Version;
 use super::not_leader;
 use crate::{
     core::{Core, Reign},
-    machine::States,
+    machine::{Rosters, States},
     tracker::{News, Peer},
 };
 
@@ -24,6 +24,7 @@ pub(super) struct Session {
     reign: Reign,
     states: States,
     hints: watch::Receiver<Arc<Vec<LeaderHint>>>,
+    rosters: Rosters,
     reigns: watch::Receiver<Option<Reign>>,
     events: mpsc::Sender<Result<WatchEvent, Status>>,
     /// Number of the last heartbeat and when it arrived.
@@ -49,8 +50,10 @@ impl Session {
             return Err(unknown_peer());
         }
         let (hints, reigns) = (core.hints.subscribe(), core.reign.subscribe());
+        let rosters = core.consensus.rosters.clone();
+        let answers = (0, Instant::now());
         core.tracker.lock().connected(&peer, Instant::now());
-        Ok(Self { core, peer, reign, states, hints, reigns, events, answers: (0, Instant::now()) })
+        Ok(Self { core, peer, reign, states, hints, rosters, reigns, events, answers })
     }
 
     pub async fn run(mut self, first: Heartbeat, mut heartbeats: Streaming<Heartbeat>) {
@@ -66,7 +69,8 @@ impl Session {
 
     async fn begin(&mut self, first: &Heartbeat) -> Result<(), End> {
         self.heard(first);
-        self.send_state().await?;
+        let meta_addrs = self.meta_addrs();
+        self.send_state(meta_addrs).await?;
         self.core.confirm.notify_one();
         Ok(())
     }
@@ -81,8 +85,9 @@ impl Session {
                     }
                     Ok(None) | Err(_) => Err(End::Left),
                 },
-                _ = self.states.changed() => self.send_state().await,
+                _ = self.states.changed() => self.send_state(Vec::new()).await,
                 _ = self.hints.changed() => self.send_hints().await,
+                _ = self.rosters.changed() => self.send_meta_addrs().await,
                 changed = self.reigns.changed() => match changed {
                     Ok(()) => self.renew().await,
                     Err(_) => Err(End::Left),
@@ -99,8 +104,10 @@ impl Session {
         let now = Instant::now();
         self.answers = (heartbeat.number, now);
         let (news, hints) = {
+            let clock_ms = self.core.env.clock.now_ms();
             let mut tracker = self.core.tracker.lock();
             let news = tracker.heard(&self.peer, heartbeat, now);
+            tracker.note(&self.peer, heartbeat, clock_ms);
             (news, news.leaders.then(|| tracker.hints()))
         };
         if let Some(hints) = hints {
@@ -124,20 +131,30 @@ impl Session {
         }
     }
 
-    async fn send_state(&mut self) -> Result<(), End> {
+    async fn send_state(&mut self, meta_addrs: Vec<String>) -> Result<(), End> {
         let published = self.states.borrow_and_update().clone();
         if !self.peer.is_known(&published.state) {
             return Err(End::Told(unknown_peer()));
         }
         let hints = self.hints.borrow_and_update().to_vec();
         let event = self.event(published.state.version);
-        self.send(WatchEvent { state: published.json(), leaders: hints, ..event }).await
+        self.send(WatchEvent { state: published.json(), leaders: hints, meta_addrs, ..event }).await
     }
 
     async fn send_hints(&mut self) -> Result<(), End> {
         let leaders = self.hints.borrow_and_update().to_vec();
         let version = self.states.borrow().state.version;
         self.send(WatchEvent { leaders, ..self.event(version) }).await
+    }
+
+    async fn send_meta_addrs(&mut self) -> Result<(), End> {
+        let meta_addrs = self.meta_addrs();
+        let version = self.states.borrow().state.version;
+        self.send(WatchEvent { meta_addrs, ..self.event(version) }).await
+    }
+
+    fn meta_addrs(&mut self) -> Vec<String> {
+        self.rosters.borrow_and_update().addrs.clone()
     }
 
     /// Leadership was confirmed once more, or lost.

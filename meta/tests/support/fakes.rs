@@ -11,6 +11,9 @@ use tokio_stream::StreamExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use topology::{ClusterState, ProxyId, StoreId};
 
+pub const DISK_FREE_BYTES: u64 = 30 << 30;
+pub const DISK_TOTAL_BYTES: u64 = 100 << 30;
+
 /// Dropping it is its death.
 pub struct FakeStore {
     _end: DropGuard,
@@ -39,7 +42,12 @@ async fn live_as_store(client: MetaClient, id: u64, name: String) {
             ..RegisterStorageRequest::default()
         };
         client.register_storage(request).await.expect("a store is welcome");
-        let first = Heartbeat { node: Some(Node::StoreId(id)), ..Heartbeat::default() };
+        let first = Heartbeat {
+            node: Some(Node::StoreId(id)),
+            disk_free_bytes: DISK_FREE_BYTES,
+            disk_total_bytes: DISK_TOTAL_BYTES,
+            ..Heartbeat::default()
+        };
         let (heartbeat, mut updates) = client.watch(first);
         while let Some(update) = updates.next().await {
             if let Some(state) = state_of(&update) {
@@ -63,6 +71,8 @@ fn reports(state: &ClusterState, own: StoreId) -> Vec<ReplicaReport> {
             is_leader,
             term,
             voters,
+            // It holds no keys.
+            parked_version: state.version.0,
             ..Default::default()
         })
     };
@@ -146,10 +156,15 @@ async fn live_as_proxy(
                     None => continue,
                 }
                 let mut view = view.lock();
-                view.version = view.version.max(update.version);
+                if update.version > view.version {
+                    *view = ProxyView { version: update.version, lease_until: None };
+                }
                 heartbeat.update(|h| h.acked_version = view.version);
             }
-            view.lock().lease_until = update.lease_until;
+            let mut view = view.lock();
+            if update.version == view.version {
+                view.lease_until = update.lease_until;
+            }
         }
     }
 }

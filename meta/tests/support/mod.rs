@@ -14,20 +14,24 @@ use std::{
 };
 
 use daemon::{
-    env::{BoxFuture, BoxIo, Env, Listener, Net},
-    meta_client::MetaClient,
+    env::{BoxFuture, BoxIo, Clock, Env, Listener, Net},
+    meta_client::{MetaClient, Refused},
 };
 use parking_lot::Mutex;
 use proto::v1::{
-    ApplyRequest, ApplyResponse, GetStateRequest, MembersRequest, meta_admin_client::MetaAdminClient,
+    AddLearnerRequest, ApplyRequest, ApplyResponse, GetStateRequest, MembersRequest, MembersResponse,
+    PromoteRequest, RemoveRequest, meta_admin_client::MetaAdminClient,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 use topology::{ClusterState, Command};
 
-pub use fakes::{FakeProxy, FakeStore, ProxyView};
+pub use fakes::{DISK_FREE_BYTES, DISK_TOTAL_BYTES, FakeProxy, FakeStore, ProxyView};
 
 /// Longer than anything here takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub type Admin = MetaAdminClient<tonic::transport::Channel>;
 
 /// Names instead of ports.
 #[derive(Clone, Default)]
@@ -47,6 +51,15 @@ impl Net for Names {
             self.0.lock().insert(name.to_owned(), listener.local_addr()?);
             Ok(listener)
         })
+    }
+}
+
+/// A wall clock that is wrong.
+struct Skewed(Arc<dyn Clock>, i64);
+
+impl Clock for Skewed {
+    fn now_ms(&self) -> u64 {
+        self.0.now_ms().saturating_add_signed(self.1)
     }
 }
 
@@ -79,14 +92,32 @@ impl Metas {
         metas
     }
 
+    /// One of the first.
     pub fn start_node(&mut self, id: u64) {
+        let peers = (1..=self.size).map(|peer| format!("{peer}={}", name(peer))).collect();
+        self.start_with(meta::Options { id, peers, ..meta::Options::default() });
+    }
+
+    /// One that waits to be added.
+    pub fn start_joining(&mut self, id: u64) {
+        self.start_with(meta::Options { id, join: true, ..meta::Options::default() });
+        let names = (1..=self.size.max(id)).map(name).collect();
+        self.asking = MetaClient::new(self.env.clone(), names);
+    }
+
+    /// One that forms a group of its own.
+    pub fn start_alone(&mut self, id: u64) {
+        self.start_with(meta::Options { id, ..meta::Options::default() });
+    }
+
+    fn start_with(&mut self, options: meta::Options) {
+        let id = options.id;
         let mut options = meta::Options {
-            id,
             data_dir: self.data_dir(id),
             listen: name(id),
             advertise: name(id),
-            peers: (1..=self.size).map(|peer| format!("{peer}={}", name(peer))).collect(),
-            ..meta::Options::default()
+            http_listen: Some(http_name(id)),
+            ..options
         };
         (self.tweak)(&mut options);
         let (kill, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -123,6 +154,72 @@ impl Metas {
     /// A new one: it knows nothing yet.
     pub fn client(&self) -> MetaClient {
         MetaClient::new(self.env.clone(), (1..=self.size).map(name).collect())
+    }
+
+    /// A new one, on a machine whose clock is wrong by so much.
+    pub fn skewed_client(&self, skew_ms: i64) -> MetaClient {
+        let clock = Arc::new(Skewed(self.env.clock.clone(), skew_ms));
+        MetaClient::new(Env { clock, ..self.env.clone() }, (1..=self.size).map(name).collect())
+    }
+
+    /// Asks the leader, whoever it is, until it answers.
+    pub async fn ask<T, F>(&self, call: impl Fn(Admin) -> F) -> Result<T, Refused>
+    where
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        tokio::time::timeout(PATIENCE, self.asking.admin(call)).await.expect("no answer")
+    }
+
+    pub async fn add_learner(&self, id: u64, addr: &str) -> Result<MembersResponse, Refused> {
+        let request = AddLearnerRequest { id, addr: addr.to_owned() };
+        self.ask(|mut admin| {
+            let request = request.clone();
+            async move { admin.add_learner(request).await }
+        })
+        .await
+    }
+
+    pub async fn promote(&self, ids: &[u64]) -> Result<MembersResponse, Refused> {
+        self.ask(|mut admin| {
+            let request = PromoteRequest { ids: ids.to_vec() };
+            async move { admin.promote(request).await }
+        })
+        .await
+    }
+
+    pub async fn remove(&self, ids: &[u64], keep_as_learners: bool) -> Result<MembersResponse, Refused> {
+        self.ask(|mut admin| {
+            let request = RemoveRequest { ids: ids.to_vec(), keep_as_learners };
+            async move { admin.remove(request).await }
+        })
+        .await
+    }
+
+    /// Adds a node that waits, and gives it a vote as soon as it has caught up.
+    pub async fn join(&self, id: u64) -> MembersResponse {
+        self.add_learner(id, &name(id)).await.expect("a new learner");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.promote(&[id]).await {
+                Ok(members) => return members,
+                Err(refused) => assert!(Instant::now() < deadline, "never promoted: {refused}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What `/readyz` says.
+    pub async fn is_ready(&self, id: u64) -> bool {
+        let Ok(mut io) = self.env.net.dial(&http_name(id)).await else { return false };
+        io.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        io.read_to_string(&mut answer).await.unwrap();
+        answer.starts_with("HTTP/1.0 200")
+    }
+
+    /// Asks one node how it sees the group.
+    pub async fn members_at(&self, id: u64) -> MembersResponse {
+        self.admin(id).members(MembersRequest {}).await.unwrap().into_inner()
     }
 
     pub async fn state(&self) -> ClusterState {
@@ -170,15 +267,14 @@ impl Metas {
         self.admin(id).apply(request).await.map(tonic::Response::into_inner)
     }
 
-    pub fn admin(&self, id: u64) -> MetaAdminClient<tonic::transport::Channel> {
+    pub fn admin(&self, id: u64) -> Admin {
         MetaAdminClient::new(daemon::grpc::channel(&self.env, &name(id)).unwrap())
     }
 
     pub async fn leader(&self) -> u64 {
-        let client = self.client();
         // Only a leader answers this one.
-        client.admin(async |mut admin| admin.get_state(GetStateRequest {}).await).await.unwrap();
-        client.admin(async |mut admin| admin.members(MembersRequest {}).await).await.unwrap().leader
+        self.ask(async |mut admin| admin.get_state(GetStateRequest {}).await).await.unwrap();
+        self.ask(async |mut admin| admin.members(MembersRequest {}).await).await.unwrap().leader
     }
 
     /// `count` stores and proxies, up and settled.
@@ -204,8 +300,38 @@ impl Drop for Metas {
     }
 }
 
-fn name(id: u64) -> String {
+pub fn name(id: u64) -> String {
     format!("meta-{id}:1")
+}
+
+fn http_name(id: u64) -> String {
+    format!("meta-{id}:2")
+}
+
+/// Ids of the members that have a vote.
+pub fn voters(members: &MembersResponse) -> Vec<u64> {
+    members.members.iter().filter(|member| member.voter).map(|member| member.id).collect()
+}
+
+/// Waits until `wanted` answers something.
+pub async fn eventually<T>(what: &str, wanted: impl AsyncFn() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = wanted().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Looks again and again for so long.
+pub async fn holds_for(time: Duration, what: &str, wanted: impl AsyncFn() -> bool) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        assert!(wanted().await, "no longer: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn request(operation: &str, command: &Command, timeout_ms: u32) -> ApplyRequest {

@@ -11,6 +11,7 @@
 //! One `Backend` per worker thread; nothing here is shared between workers but [`Topologies`].
 //! Invariant: the session is never borrowed while a reply target is called, so targets may submit.
 
+mod announced;
 mod bound;
 mod link;
 mod node;
@@ -39,6 +40,7 @@ use tokio::{
 use topology::{GroupId, ProxyId, Slot, StoreId};
 
 pub use self::{
+    announced::{Announced, Relation},
     link::{LinkOptions, link},
     routes::{RoutedGroup, Routes},
     session::Limits,
@@ -147,6 +149,13 @@ impl Submit for Backend {
         let routes = self.routes();
         let fronts = routes.state.proxies.get(&self.me).map_or(&[][..], |p| &p.fronts);
         routes.groups().iter().map(|g| g.id).filter(|id| fronts.contains(id)).collect()
+    }
+
+    fn with_announced(&self, look: &mut dyn FnMut(&Announced)) {
+        let session = self.core.session.borrow();
+        if session.routes().is_known() {
+            look(session.routes().announced());
+        }
     }
 
     fn is_congested(&self) -> bool {

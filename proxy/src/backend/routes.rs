@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use smallvec::SmallVec;
-use topology::{ClusterState, GroupId, SLOT_COUNT, Slot, StoreId, Version};
+use topology::{ClusterState, GroupId, ProxyId, SLOT_COUNT, Slot, StoreId, Version};
+
+use super::announced::Announced;
 
 /// Marks a slot that no group serves.
 const NOBODY: u16 = u16::MAX;
@@ -27,6 +29,8 @@ pub struct Routes {
     groups: Vec<RoutedGroup>,
     /// host:port of each store.
     addresses: BTreeMap<StoreId, Arc<str>>,
+    /// As this proxy announces them.
+    announced: Announced,
     /// What CLUSTER commands answer from.
     pub state: ClusterState,
 }
@@ -34,26 +38,32 @@ pub struct Routes {
 impl Routes {
     /// Before the first topology: nobody serves anything.
     pub fn empty() -> Self {
-        Self::of(ClusterState::default())
+        Self::of(ClusterState::default(), &ProxyId::of_address("", 0))
     }
 
-    pub fn of(state: ClusterState) -> Self {
+    /// As seen by proxy `me`.
+    pub fn of(state: ClusterState, me: &ProxyId) -> Self {
         let mut order: Vec<_> = state.groups.iter().collect();
         order.sort_by_key(|(id, g)| (g.slots.ranges().first().map_or(u16::MAX, |r| r.0), **id));
         let mut slots = vec![NOBODY; usize::from(SLOT_COUNT)].into_boxed_slice();
         let mut groups = Vec::with_capacity(order.len());
         for (at, (&id, group)) in order.into_iter().enumerate() {
-            for &(first, last) in group.slots.ranges() {
-                let last = usize::from(last.min(SLOT_COUNT - 1));
-                if let Some(range) = slots.get_mut(usize::from(first)..=last) {
-                    range.fill(at as u16);
-                }
+            // What is on its way elsewhere is refused there until it has arrived, and then routed anew.
+            let moving = group.parked.iter().filter(|slot| state.moving.contains_key(&slot.number()));
+            for slot in group.slots.iter().chain(moving) {
+                slots[usize::from(slot.number())] = at as u16;
             }
             groups.push(RoutedGroup { id, replicas: group.replicas.iter().map(|r| r.store).collect() });
         }
         let addresses =
             state.stores.iter().map(|(&id, node)| (id, Arc::from(node.rpc_addr.as_str()))).collect();
-        Self { version: state.version, slots, groups, addresses, state }
+        let announced = Announced::of(&state, me);
+        Self { version: state.version, slots, groups, addresses, announced, state }
+    }
+
+    /// What this proxy announces.
+    pub fn announced(&self) -> &Announced {
+        &self.announced
     }
 
     /// A topology has been received.
@@ -95,12 +105,16 @@ mod tests {
 
     use super::*;
 
+    fn of(state: ClusterState) -> Routes {
+        Routes::of(state, &ProxyId::of_address("h", 1))
+    }
+
     fn state(shares: &[(u64, usize)]) -> ClusterState {
         let mut state = ClusterState { version: Version(3), ..ClusterState::default() };
         for &(group, share) in shares {
             let replicas = vec![Replica { id: ReplicaId(group * 10), store: StoreId(group) }];
             let slots = SlotSet::share(share, shares.len());
-            state.groups.insert(GroupId(group), Group { slots, replicas, formed: true });
+            state.groups.insert(GroupId(group), Group { slots, replicas, formed: true, ..Group::default() });
         }
         state
     }
@@ -108,7 +122,7 @@ mod tests {
     #[test]
     fn every_slot_finds_its_group() {
         let state = state(&[(7, 1), (9, 0), (8, 2)]);
-        let routes = Routes::of(state.clone());
+        let routes = of(state.clone());
         for slot in SlotSet::all().iter() {
             assert_eq!(routes.group_of(slot), state.owner(slot));
         }
@@ -125,8 +139,8 @@ mod tests {
 
     #[test]
     fn lost_slots_are_those_that_changed_hands() {
-        let old = Routes::of(state(&[(7, 0), (9, 1)]));
-        let new = Routes::of(state(&[(7, 0), (8, 1), (9, 2)]));
+        let old = of(state(&[(7, 0), (9, 1)]));
+        let new = of(state(&[(7, 0), (8, 1), (9, 2)]));
         for (group, slot) in old.lost_to(&new) {
             assert_eq!(old.group_of(slot), Some(group));
             assert_ne!(new.group_of(slot), Some(group));

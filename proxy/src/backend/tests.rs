@@ -9,7 +9,7 @@ use std::{
 };
 
 use commands::wire;
-use daemon::grpc;
+use daemon::{grpc, meta_client::MetaClient};
 use proto::v1::{
     BatchReply, DataRequest, Heartbeat, LeaderHint, Refusal, RegisterProxyRequest, RegisterProxyResponse,
     RegisterStorageRequest, RegisterStorageResponse, WatchEvent,
@@ -120,6 +120,7 @@ impl Meta for MetaNode {
                 lease_ms: 60_000,
                 leaders: vec![LeaderHint { group: 1, store_id: 1, term: 1 }],
                 answers: heartbeat.number,
+                ..WatchEvent::default()
             })
         };
         Ok(Response::new(Box::pin(heartbeats.into_inner().map(answer))))
@@ -144,7 +145,9 @@ fn state(addresses: [&str; 2]) -> ClusterState {
         Replica { id: ReplicaId(11), store: StoreId(1) },
         Replica { id: ReplicaId(12), store: StoreId(2) },
     ];
-    state.groups.insert(GroupId(1), Group { slots: SlotSet::all(), replicas, formed: true });
+    state
+        .groups
+        .insert(GroupId(1), Group { slots: SlotSet::all(), replicas, formed: true, ..Group::default() });
     for (store, address) in (1..).map(StoreId).zip(addresses) {
         let node = StorageNode { name: address.to_owned(), rpc_addr: address.to_owned(), gone: false };
         state.stores.insert(store, node);
@@ -196,7 +199,10 @@ impl Client {
 }
 
 fn backend(state: ClusterState) -> (Backend, tokio::sync::watch::Sender<Topology>) {
-    let topology = Topology { routes: Arc::new(Routes::of(state)), ..Topology::unknown() };
+    let topology = Topology {
+        routes: Arc::new(Routes::of(state, &topology::ProxyId::of_address("h", 1))),
+        ..Topology::unknown()
+    };
     let (writer, receiver) = tokio::sync::watch::channel(topology);
     let me = ProxyId::of_address("127.0.0.1", 6379);
     (Backend::start(Env::real(), Topologies::new(receiver), me, Limits::default()), writer)
@@ -258,12 +264,11 @@ async fn the_link_finds_the_leader_of_meta_and_acknowledges_versions() {
     let following = MetaNode { leader: Some(leader), ..leading };
     let (follower, _stop) = serve(grpc::server().add_service(MetaServer::new(following))).await;
     let options = LinkOptions {
-        meta: vec![follower],
         announce_host: "127.0.0.1".to_owned(),
         announce_port: 6379,
         announce_hostname: String::new(),
     };
-    let (run, topologies) = link(Env::real(), options);
+    let (run, topologies) = link(&Env::real(), MetaClient::new(Env::real(), vec![follower]), options);
     let running = tokio::spawn(run);
     let deadline = Instant::now() + Duration::from_secs(10);
     let routes = topologies.fresh_until(deadline).await.expect("a lease");

@@ -5,9 +5,15 @@
 //! waits for a new one, up to a deadline.
 //!
 //! On the cluster listener a node knows the keys of its own slots only: COUNTKEYSINSLOT and
-//! GETKEYSINSLOT of other slots answer as a Redis node that does not hold them. Changes of the
-//! topology are refused here: meta makes them.
+//! GETKEYSINSLOT of other slots answer as a Redis node that does not hold them.
+//!
+//! A change of the topology is meta's to make. Its OK is passed on only when no proxy answers from an
+//! older topology any more.
 
+mod changes;
+mod meet;
+mod meta;
+mod metaraft;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -15,11 +21,17 @@ mod tests;
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use bytes::Bytes;
+use daemon::{env::Env, meta_client::MetaClient};
 use resp::{Reply, number::parse_i64};
 use tokio::time::Instant;
-use topology::{ClusterState, Proxy, ProxyId, Slot, slot_of, view::View};
+use topology::{Change, ClusterState, Proxy, ProxyId, Slot, slot_of, view::View};
 
-use crate::backend::Topologies;
+use self::meta::MetaAccess;
+pub use self::{
+    changes::Wish,
+    metaraft::{Action as MetaRaftAction, parse as parse_meta_raft},
+};
+use crate::backend::{LinkOptions, Topologies};
 
 /// How long an answer waits for a lease.
 const LEASE_WAIT: Duration = Duration::from_secs(5);
@@ -45,6 +57,8 @@ pub enum Question {
 pub struct Cluster {
     topologies: Topologies,
     myself: Rc<Myself>,
+    meta: MetaAccess,
+    env: Env,
 }
 
 struct Myself {
@@ -60,6 +74,7 @@ enum Topic {
     Nodes,
     Slots,
     Shards,
+    MyId,
     MyShardId,
     Replicas(Bytes),
     FailureReports(Bytes),
@@ -68,7 +83,9 @@ enum Topic {
 
 impl Cluster {
     /// `host`, `port` and `hostname` as announced.
-    pub fn new(topologies: Topologies, host: &str, port: u16, hostname: &str) -> Self {
+    pub fn new(env: Env, topologies: Topologies, identity: &LinkOptions, meta: MetaClient) -> Self {
+        let LinkOptions { announce_host: host, announce_port, announce_hostname: hostname } = identity;
+        let (port, meta) = (*announce_port, MetaAccess::new(&env, meta));
         let proxy = Proxy {
             announce_host: host.to_owned(),
             announce_port: port,
@@ -77,7 +94,44 @@ impl Cluster {
             ..Proxy::default()
         };
         let id = ProxyId::of_address(host, port);
-        Self { topologies, myself: Rc::new(Myself { id, proxy }) }
+        Self { topologies, myself: Rc::new(Myself { id, proxy }), meta, env }
+    }
+
+    /// What `args` (the subcommand and its arguments) are to change.
+    pub fn parse_change(args: &[&[u8]]) -> Result<Wish, Reply> {
+        changes::parse(args)
+    }
+
+    /// Makes changes in the name of this proxy, all in one step, and answers each.
+    pub async fn change(&self, changes: Vec<Change>) -> Result<Vec<Reply>, Reply> {
+        self.meta.change(&self.myself.id, changes).await
+    }
+
+    /// The change that makes this proxy and the one at `host:port` know each other.
+    pub async fn meeting(&self, host: &str, port: u16) -> Result<Change, Reply> {
+        let routes = self.topologies.fresh_until(Instant::now() + LEASE_WAIT).await;
+        let routes = routes.map_err(|error| Reply::error(error.to_string()))?;
+        let node = match meet::announced_at(&routes.state, host, port) {
+            Some(node) => node,
+            None => meet::ask(&self.env, &routes.state, host, port).await?,
+        };
+        Ok(Change::Meet { node })
+    }
+
+    /// Answers once the topology is under a lease of meta, where every change is durable.
+    pub async fn confirm(&self) -> Reply {
+        match self.topologies.fresh_until(Instant::now() + LEASE_WAIT).await {
+            Ok(_) => Reply::OK,
+            Err(error) => Reply::error(error.to_string()),
+        }
+    }
+
+    /// CLUSTER METARAFT.
+    pub async fn meta_raft(self, args: Result<MetaRaftAction, Reply>) -> Reply {
+        match args {
+            Ok(action) => metaraft::run(action, self.meta).await,
+            Err(reply) => reply,
+        }
     }
 
     /// Every slot is served, by the newest topology known (fresh or not): INFO.
@@ -99,7 +153,7 @@ impl Cluster {
     }
 
     fn wait(&self, topic: Topic) -> Answer {
-        let Self { topologies, myself } = self.clone();
+        let Self { topologies, myself, .. } = self.clone();
         Answer::Wait(Box::pin(async move {
             match topologies.fresh_until(Instant::now() + LEASE_WAIT).await {
                 Ok(routes) => myself.tell(&routes.state, &topic),
@@ -124,11 +178,10 @@ impl Cluster {
             (b"count-failure-reports", [id]) => Topic::FailureReports(Bytes::copy_from_slice(id)),
             (b"countkeysinslot", [slot]) => Topic::Keys(count_keys(slot)?),
             (b"getkeysinslot", [slot, count]) => Topic::Keys(get_keys(slot, count)?),
-            (b"myid", []) => return Err(Reply::bulk(self.myself.id.as_str())),
+            (b"myid", []) => Topic::MyId,
             (b"keyslot", [key]) => return Err(Reply::Int(i64::from(slot_of(key).number()))),
             // There is no cluster bus.
             (b"links", []) => return Err(Reply::Array(Vec::new())),
-            (b"help", []) => return Err(render::help()),
             _ => return Err(refuse(name)),
         })
     }
@@ -146,6 +199,7 @@ impl Myself {
             Topic::Nodes => render::text(view.nodes_text()),
             Topic::Slots => render::slots(&view),
             Topic::Shards => render::shards(&view),
+            Topic::MyId => Reply::bulk(view.myself().id.as_str()),
             Topic::MyShardId => Reply::bulk(view.my_shard_id()),
             Topic::Replicas(id) => render::replicas(&view, id),
             Topic::FailureReports(id) => match view.node(id) {
@@ -190,54 +244,10 @@ fn get_keys(number: &[u8], count: &[u8]) -> Result<Question, Reply> {
     }
 }
 
-/// Subcommands that change the topology of a Redis Cluster.
-const CHANGES: [&str; 15] = [
-    "ADDSLOTS",
-    "ADDSLOTSRANGE",
-    "BUMPEPOCH",
-    "DELSLOTS",
-    "DELSLOTSRANGE",
-    "FAILOVER",
-    "FLUSHSLOTS",
-    "FORGET",
-    "MEET",
-    "REPLICATE",
-    "RESET",
-    "SAVECONFIG",
-    "SET-CONFIG-EPOCH",
-    "SETSLOT",
-    "METARAFT",
-];
-
-/// Subcommands answered here, for the difference between a wrong name and wrong arguments.
-const ANSWERED: [&str; 14] = [
-    "COUNT-FAILURE-REPORTS",
-    "COUNTKEYSINSLOT",
-    "GETKEYSINSLOT",
-    "HELP",
-    "INFO",
-    "KEYSLOT",
-    "LINKS",
-    "MYID",
-    "MYSHARDID",
-    "NODES",
-    "REPLICAS",
-    "SHARDS",
-    "SLAVES",
-    "SLOTS",
-];
-
 fn refuse(name: &[u8]) -> Reply {
-    let is = |known: &&str| known.as_bytes().eq_ignore_ascii_case(name);
-    if let Some(change) = CHANGES.iter().find(|c| is(c)) {
-        return Reply::error(format!(
-            "ERR CLUSTER {change} is not available: the topology is managed by the meta service"
-        ));
-    }
-    let shown = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
-    if let Some(known) = ANSWERED.iter().find(|a| is(a)) {
-        let known = known.to_ascii_lowercase();
-        return Reply::error(format!("ERR wrong number of arguments for 'cluster|{known}' command"));
-    }
-    Reply::error(format!("ERR unknown subcommand '{}'. Try CLUSTER HELP.", shown.replace(['\r', '\n'], " ")))
+    let shown = String::from_utf8_lossy(&name[..name.len().min(128)]).replace(['\r', '\n'], " ");
+    Reply::error(format!(
+        "ERR wrong number of arguments for 'cluster|{}' command",
+        shown.to_ascii_lowercase()
+    ))
 }

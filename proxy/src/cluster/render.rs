@@ -63,39 +63,3 @@ pub(super) fn replicas(view: &View<'_>, id: &[u8]) -> Reply {
         Err(error) => Reply::error(format!("ERR {error}")),
     }
 }
-
-const HELP: [&str; 29] = [
-    "CLUSTER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "COUNT-FAILURE-REPORTS <node-id>",
-    "    Answer how many nodes hold <node-id> for failed.",
-    "COUNTKEYSINSLOT <slot>",
-    "    Count the keys in <slot>.",
-    "GETKEYSINSLOT <slot> <count>",
-    "    List up to <count> keys in <slot>.",
-    "INFO",
-    "    Describe the state of the cluster.",
-    "KEYSLOT <key>",
-    "    Answer the hash slot of <key>.",
-    "LINKS",
-    "    List the links of the cluster bus.",
-    "MYID",
-    "    Answer the id of this node.",
-    "MYSHARDID",
-    "    Answer the id of this node's shard.",
-    "NODES",
-    "    Describe every node, a line each:",
-    "    <id> <ip:port@bus-port[,hostname]> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...",
-    "REPLICAS <node-id>",
-    "    Describe the replicas of <node-id>.",
-    "SHARDS",
-    "    Describe slots and nodes, shard by shard.",
-    "SLOTS",
-    "    Describe slots and nodes, range by range:",
-    "    start, end, master and replicas, each with address, port and id.",
-    "HELP",
-    "    Print this help.",
-];
-
-pub(super) fn help() -> Reply {
-    Reply::Array(HELP.into_iter().map(Reply::Simple).collect())
-}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use resp::Protocol;
 
-use crate::{clients::Side, shared::Feed};
+use crate::{clients::Side, local::Transaction, shared::Feed};
 
 /// CLIENT REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +27,8 @@ pub struct Session {
     pub replies: Replies,
     /// Present while the client monitors.
     pub feed: Option<Arc<Feed>>,
+    /// Present between MULTI and EXEC.
+    pub transaction: Option<Transaction>,
     /// No further command is read; the connection ends when its replies are written.
     pub closing: bool,
 }
@@ -40,6 +42,7 @@ impl Session {
             authenticated,
             replies: Replies::On,
             feed: None,
+            transaction: None,
             closing: false,
         }
     }

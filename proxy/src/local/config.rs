@@ -1,10 +1,11 @@
-//! CONFIG GET, SET and RESETSTAT.
+//! CONFIG GET, SET, REWRITE and RESETSTAT.
 
 use bytes::Bytes;
 use resp::Reply;
 
 use super::Outcome;
 use crate::{
+    connection::Call,
     execute::Front,
     settings::{SetError, Settings},
 };
@@ -59,6 +60,25 @@ fn refusal(name: &str, error: SetError) -> Reply {
             Reply::error(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
         }
     }
+}
+
+/// Off this thread: it waits for the disk.
+pub fn rewrite(front: &mut Front, call: Call) {
+    let shared = front.conn.worker.shared.clone();
+    if shared.settings_file.is_none() {
+        return front.reply(&Reply::error("ERR The server is running without a config file"));
+    }
+    let write = move || shared.settings_file.as_ref().map_or(Ok(()), |file| file.rewrite(&shared.settings));
+    let token = front.open(call);
+    front.conn.run_later(token, front.session.protocol, async move {
+        match tokio::task::spawn_blocking(write).await.map_err(std::io::Error::from).flatten() {
+            Ok(()) => Reply::OK,
+            Err(error) => {
+                tracing::warn!(%error, "the settings file cannot be written");
+                Reply::error(format!("ERR Rewriting config file: {error}"))
+            }
+        }
+    });
 }
 
 pub fn reset_stat(front: &Front) -> Reply {

@@ -7,9 +7,12 @@ mod config;
 mod connection;
 mod info;
 mod logs;
+mod transaction;
 
-use commands::{Args, CommandError, ProxyCommand, introspect};
+use commands::{Args, CommandError, ProxyCommand, functions, introspect};
 use resp::Reply;
+
+pub use transaction::{Transaction, queue};
 
 use crate::{connection::Call, execute::Front};
 
@@ -40,7 +43,13 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         | P::ClientSetName
         | P::ClientUnblock
         | P::ClientUnpause => client::run(front, command, args),
-        P::ClusterCountKeysInSlot
+        P::ClusterChange => return cluster::change(front, args, call),
+        P::ClusterMetaRaft => return cluster::meta_raft(front, args, call),
+        P::Multi => transaction::multi(front),
+        P::Exec => return transaction::exec(front, call),
+        P::Discard => transaction::discard(front),
+        P::ClusterCountFailureReports
+        | P::ClusterCountKeysInSlot
         | P::ClusterGetKeysInSlot
         | P::ClusterInfo
         | P::ClusterKeySlot
@@ -58,11 +67,15 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         P::CommandGetKeysAndFlags => introspect::get_keys_and_flags(&table).map_err(Reply::from),
         P::CommandInfo => Ok(introspect::info(&table)),
         P::CommandList => introspect::list(&table).map_err(Reply::from),
+        P::FunctionDump => Ok(functions::dump()),
+        P::FunctionList => functions::list(&table).map_err(Reply::from),
+        P::FunctionRestore => functions::restore(&table).map_err(Reply::from),
+        P::FunctionStats => Ok(functions::stats()),
         P::Help => Ok(introspect::help(call.spec)),
         P::ConfigGet => Ok(config::get(front, args)),
         P::ConfigSet => config::set(front, args),
         P::ConfigResetStat => Ok(config::reset_stat(front)),
-        P::ConfigRewrite => Err(Reply::error("ERR The server is running without a config file")),
+        P::ConfigRewrite => return config::rewrite(front, call),
         P::Info => return info::run(front, args, call),
         P::Time => Ok(logs::time(front)),
         P::SlowlogGet

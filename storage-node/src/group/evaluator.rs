@@ -8,6 +8,8 @@
 //! - A reply leaves only when every write that its command made or saw is committed and applied.
 //! - A batch of a session executes only if it is the next of that session, counting those in flight.
 
+mod slots;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -20,6 +22,7 @@ use proto::v1::{BatchReply, Refusal};
 use raft_rocks::{CommittedLeaderId, Payload, Raft, ReadPolicy, WatchReceiver as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use topology::SlotSet;
 
 use super::{
     Shared,
@@ -90,8 +93,8 @@ pub struct Evaluator {
     backlog: VecDeque<Incoming>,
     /// Seed of the next command's randomness.
     seed: u64,
-    /// Slots proposed but not applied yet: their version.
-    slots_proposed: u64,
+    /// Slots proposed in this leadership, and their version: commands are evaluated after that entry.
+    slots_proposed: Option<(u64, SlotSet)>,
 }
 
 impl Evaluator {
@@ -111,7 +114,7 @@ impl Evaluator {
             evaluated_seq: HashMap::new(),
             time_ms: 0,
             backlog: VecDeque::new(),
-            slots_proposed: 0,
+            slots_proposed: None,
         }
     }
 
@@ -134,6 +137,11 @@ impl Evaluator {
                 }
                 Some(outcome) = self.proposals.next(), if !self.proposals.is_empty() => {
                     self.on_outcome(outcome);
+                }
+                () = self.shared.assigned.notified() => {
+                    if matches!(self.role, Role::Serving(_)) {
+                        self.adopt_slots();
+                    }
                 }
                 () = self.shared.applied.notified(), if matches!(self.role, Role::CatchingUp(_)) => {
                     self.serve_if_caught_up();
@@ -260,6 +268,7 @@ impl Evaluator {
         let Incoming { batch, sink } = incoming;
         let settled = self.eid - 1 - self.in_flight.len() as u64;
         let desired = self.shared.desired.load();
+        let slots = self.slots_proposed.as_ref().map_or(&state.applied.slots, |(_, slots)| slots);
         let executed = Execution {
             state,
             overlay: &mut self.overlay,
@@ -268,7 +277,8 @@ impl Evaluator {
             eid: self.eid,
             time_ms: self.time_ms,
             seed: &mut self.seed,
-            routed_right: batch.topology_version == desired.version && state.applied.slots == desired.slots,
+            slots,
+            routed_right: batch.topology_version == desired.version && *slots == desired.slots,
             read_only: self.shared.is_read_only(),
         }
         .run(&batch);
@@ -328,6 +338,7 @@ impl Evaluator {
                 if self.in_flight.is_empty() && self.effects.is_empty() {
                     self.evaluated_seq.clear();
                 }
+                self.shed_proposed_slots();
             }
             Err(refusal) => {
                 // Raft may still call this replica the leader: the next tick asks again, so that a
@@ -355,7 +366,7 @@ impl Evaluator {
         self.written = Written::default();
         self.evaluated_seq.clear();
         self.eid += 1;
-        self.slots_proposed = 0;
+        self.slots_proposed = None;
         self.role = Role::Follower;
     }
 
@@ -437,18 +448,6 @@ impl Evaluator {
             for waiting in entry.waiting.drain(..) {
                 waiting.sink.push(refused(waiting.id, Refusal::UnknownOutcome, 0, 0));
             }
-        }
-    }
-
-    /// Makes the slots that meta assigned part of the replicated state.
-    fn adopt_slots(&mut self) {
-        let desired = self.shared.desired.load();
-        let state = self.shared.state.lock();
-        let applied = &state.applied;
-        let news = desired.version > applied.slots_version && desired.slots != applied.slots;
-        if news && desired.version > self.slots_proposed {
-            self.slots_proposed = desired.version;
-            self.effects.slots(desired.version, desired.slots.ranges());
         }
     }
 

@@ -7,6 +7,7 @@ use commands::{
 };
 use proto::v1::{Batch, Refusal};
 use resp::{Protocol, Reply};
+use topology::SlotSet;
 
 use super::{
     effects::EffectsBuilder,
@@ -31,6 +32,8 @@ pub struct Execution<'a> {
     pub eid: EntryId,
     pub time_ms: u64,
     pub seed: &'a mut u64,
+    /// Served as of this point of the log.
+    pub slots: &'a SlotSet,
     /// The sender routed by the very slots that this group has: no key needs a check.
     pub routed_right: bool,
     /// The disk is nearly full: commands that write are refused.
@@ -76,8 +79,7 @@ impl Execution<'_> {
     }
 
     fn owns_keys(&self, spec: &Spec, command: &WireCommand<'_>) -> bool {
-        let slots = &self.state.applied.slots;
-        spec.key_positions(&command.args).all(|at| slots.contains(topology::slot_of(command.args[at])))
+        spec.key_positions(&command.args).all(|at| self.slots.contains(topology::slot_of(command.args[at])))
     }
 
     fn run_one(&mut self, command: &WireCommand<'_>) -> (Reply, EntryId) {
@@ -95,6 +97,7 @@ impl Execution<'_> {
             db: command.db,
             seed: *self.seed,
             protocol: if resp3 { Protocol::Resp3 } else { Protocol::Resp2 },
+            limits: datatypes::Limits::default(),
         };
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
         match call(spec, &mut view, &Args::new(&command.args), &cx) {

@@ -41,6 +41,28 @@ use state::GroupState;
 pub struct Desired {
     pub version: u64,
     pub slots: SlotSet,
+    /// Taken from the group; it may still hold keys of theirs.
+    pub parked: SlotSet,
+}
+
+/// What a leader found in the parked slots of a topology.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ParkedSlots {
+    /// Of the topology; the group serves none of its parked slots. 0: not looked yet.
+    pub version: u64,
+    pub in_use: SlotSet,
+    /// Group time when it looked.
+    pub looked_ms: u64,
+}
+
+/// Keys in parked slots may expire: those that hold some are looked at again after so long.
+const LOOK_AGAIN_MS: u64 = 5_000;
+
+impl ParkedSlots {
+    fn is_current(&self, desired: &Desired, now_ms: u64) -> bool {
+        let in_use = !desired.parked.intersection(&self.in_use).is_empty();
+        self.version == desired.version && !(in_use && now_ms >= self.looked_ms + LOOK_AGAIN_MS)
+    }
 }
 
 /// Counters of one replica.
@@ -61,6 +83,12 @@ pub struct Shared {
     pub applied: Notify,
     pub inbox: Inbox,
     pub desired: ArcSwap<Desired>,
+    /// Signalled after each change of `desired`.
+    pub assigned: Notify,
+    /// Held for moments.
+    pub parked: Mutex<ParkedSlots>,
+    /// Signalled when `parked` has news for meta.
+    pub report: Arc<Notify>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub reads: Reads,

@@ -24,6 +24,8 @@ use crate::{engine::Engine, faults::Faults, options::Options};
 
 /// Entries a learner may lag behind and still become a voter.
 const PROMOTION_LAG_MAX: u64 = 1000;
+/// A hand-over takes a round trip; without one the group waits for an election.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(1);
 const CHECKPOINT_TICK: Duration = Duration::from_secs(1);
 
 /// What all replicas of a node share.
@@ -37,6 +39,8 @@ pub struct ReplicaConfig {
     pub service: PeerService,
     pub blocking: Blocking,
     pub read_only: Arc<AtomicBool>,
+    /// Signalled when a replica has something to tell meta.
+    pub report: Arc<Notify>,
     pub faults: Faults,
 }
 
@@ -64,6 +68,9 @@ impl Replica {
             applied: Notify::new(),
             inbox: Inbox::default(),
             desired: Arc::new(Desired::default()).into(),
+            assigned: Notify::new(),
+            parked: Mutex::default(),
+            report: config.report.clone(),
             clock: config.env.clock.clone(),
             entropy: config.env.entropy.clone(),
             reads: options.reads,
@@ -116,6 +123,7 @@ impl Replica {
 
     pub fn set_desired(&self, desired: Desired) {
         self.shared.desired.store(Arc::new(desired));
+        self.shared.assigned.notify_one();
     }
 
     /// Leads and answers.
@@ -168,6 +176,11 @@ impl Replica {
             self.raft.change_membership(ChangeMembers::ReplaceAllVoters(wanted), false).await?;
         }
         Ok(())
+    }
+
+    /// As leader: lets another replica lead.
+    pub async fn hand_over(&self) {
+        raft_rocks::hand_over(&self.raft, self.shared.lease, HAND_OVER_PATIENCE).await;
     }
 
     /// Stops Raft and the evaluator; makes the state durable when `checkpoint`.

@@ -2,9 +2,16 @@
 
 use std::{ffi::CString, io, os::unix::ffi::OsStrExt, path::Path};
 
-/// Bytes that the process may still write.
+/// In bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Space {
+    /// What the process may still write.
+    pub free: u64,
+    pub total: u64,
+}
+
 #[allow(unsafe_code)]
-pub fn free_bytes(path: &Path) -> io::Result<u64> {
+pub fn space(path: &Path) -> io::Result<Space> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut stat = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: `path` is a C string and `stat` a statvfs of the right size, both alive for the call.
@@ -13,5 +20,5 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
     }
     // SAFETY: the call succeeded and filled it; it was zeroed before.
     let stat = unsafe { stat.assume_init() };
-    Ok(stat.f_bavail * stat.f_frsize)
+    Ok(Space { free: stat.f_bavail * stat.f_frsize, total: stat.f_blocks * stat.f_frsize })
 }

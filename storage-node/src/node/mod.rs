@@ -121,19 +121,22 @@ pub async fn run_with(
                 .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX),
         )
         .add_service(PeerService::server(config.service.registry().clone()));
-    let serving = stop.clone();
-    let server = tokio::spawn(async move { grpc::serve(listener, router, serving.cancelled_owned()).await });
+    // Proxies and peers are served until the leaders have handed over.
+    let serving = CancellationToken::new();
+    let _end = serving.clone().drop_guard();
+    let ended = serving.clone().cancelled_owned();
+    let server = tokio::spawn(async move { grpc::serve(listener, router, ended).await });
     let http = match &config.options.http_listen {
         Some(addr) => {
             let registry = crate::metrics::registry(replicas.clone(), config.log.clone());
-            Some(http::start(&env, addr, registry, readiness.clone(), stop.clone()).await?)
+            Some(http::start(&env, addr, registry, readiness.clone(), serving.clone()).await?)
         }
         None => None,
     };
     let node = Node { config, env, identity, advertise, replicas, readiness };
     started(Addresses { rpc, http });
     let result = node.live(stop.clone()).await;
-    stop.cancel();
+    serving.cancel();
     let _ = server.await;
     result
 }
@@ -168,6 +171,7 @@ fn replica_config(options: Options, env: &Env, switches: TestSwitches) -> anyhow
         service,
         blocking: switches.blocking,
         read_only: Arc::new(AtomicBool::new(false)),
+        report: Arc::default(),
         faults: switches.faults,
     })
 }
@@ -194,6 +198,8 @@ impl Node {
             self.follow_meta(&meta, &stop).await?;
         }
         self.readiness.set(false);
+        let replicas = self.replicas.all();
+        futures::future::join_all(replicas.iter().map(|replica| replica.hand_over())).await;
         for replica in self.replicas.all() {
             if let Err(error) = replica.stop(true).await {
                 tracing::error!(%error, "state not flushed; the log has it");
@@ -243,6 +249,7 @@ impl Node {
                     reconciler.take_update(&update.state).await;
                     heartbeat.update(|h| h.acked_version = update.version);
                 }
+                () = self.config.report.notified() => self.report(&heartbeat),
                 _ = tick.tick() => {
                     self.watch_disk();
                     reconciler.drive().await;
@@ -257,25 +264,28 @@ impl Node {
         sender.update(|h| {
             h.replicas = now.replicas;
             h.disk_free_bytes = now.disk_free_bytes;
+            h.disk_total_bytes = now.disk_total_bytes;
         });
     }
 
     fn heartbeat(&self) -> Heartbeat {
+        let space = disk::space(&self.config.options.data_dir).unwrap_or_default();
         Heartbeat {
             node: Some(heartbeat::Node::StoreId(self.identity.store_id)),
             replicas: self.replicas.all().iter().map(|replica| report_of(replica)).collect(),
-            disk_free_bytes: disk::free_bytes(&self.config.options.data_dir).unwrap_or(0),
+            disk_free_bytes: space.free,
+            disk_total_bytes: space.total,
             ..Heartbeat::default()
         }
     }
 
     /// Refuses writes before the disk is full: a log that cannot be written ends a replica.
     fn watch_disk(&self) {
-        let Ok(free) = disk::free_bytes(&self.config.options.data_dir) else { return };
-        let low = free < self.config.options.disk_reserve_bytes;
+        let Ok(space) = disk::space(&self.config.options.data_dir) else { return };
+        let low = space.free < self.config.options.disk_reserve_bytes;
         if self.config.read_only.swap(low, Ordering::Relaxed) != low {
             tracing::warn!(
-                free_bytes = free,
+                free_bytes = space.free,
                 "{}",
                 if low { "disk nearly full: writes are refused" } else { "disk has room again" }
             );
@@ -289,6 +299,7 @@ fn report_of(replica: &Replica) -> ReplicaReport {
     let state = shared.state.lock();
     let membership = metrics.membership_config.membership();
     let leads = replica.is_serving();
+    let parked = shared.parked.lock().clone();
     ReplicaReport {
         group: shared.group,
         replica: shared.replica,
@@ -301,6 +312,13 @@ fn report_of(replica: &Replica) -> ReplicaReport {
         keys: state.applied.key_counts.iter().sum(),
         slots_version: state.applied.slots_version,
         failed: metrics.running_state.is_err(),
+        parked_version: if leads { parked.version } else { 0 },
+        parked_in_use: parked
+            .in_use
+            .ranges()
+            .iter()
+            .flat_map(|&(a, b)| [u32::from(a), u32::from(b)])
+            .collect(),
     }
 }
 

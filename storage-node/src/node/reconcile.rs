@@ -33,7 +33,8 @@ impl Reconciler {
         self.start_missing().await;
         for (id, group) in &self.state.groups {
             if let Some(replica) = self.replicas.get(id.0) {
-                let desired = Desired { version: self.state.version.0, slots: group.slots.clone() };
+                let (slots, parked) = (group.slots.clone(), group.parked.clone());
+                let desired = Desired { version: self.state.version.0, slots, parked };
                 replica.set_desired(desired);
             }
         }

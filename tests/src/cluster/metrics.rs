@@ -9,6 +9,7 @@ use tokio::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(3);
+const LEADER: &str = "miraft_storage_group_leader";
 
 /// A replica as its node reports it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +40,13 @@ pub async fn http_get(address: &str, path: &str) -> io::Result<String> {
 /// The replicas of a storage node by group.
 pub async fn replicas(address: &str) -> io::Result<BTreeMap<u64, Replica>> {
     Ok(parse(&http_get(address, "/metrics").await?))
+}
+
+/// The groups that a storage node leads.
+pub async fn led_groups(address: &str) -> io::Result<Vec<u64>> {
+    let text = http_get(address, "/metrics").await?;
+    let led = text.lines().filter_map(reading);
+    Ok(led.filter(|(name, _, value)| *name == LEADER && *value == 1).map(|(_, group, _)| group).collect())
 }
 
 fn parse(text: &str) -> BTreeMap<u64, Replica> {

@@ -28,7 +28,7 @@ pub mod determinism;
 mod env;
 mod nemesis;
 mod resp;
-mod rng;
+pub mod rng;
 mod run;
 pub mod suite;
 mod trace;

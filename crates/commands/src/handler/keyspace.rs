@@ -1,6 +1,7 @@
 //! Keys of any type.
 
 mod basic;
+mod dump;
 mod expire;
 mod object;
 mod rename;
@@ -9,6 +10,7 @@ mod slot;
 mod whole;
 
 pub use basic::{del, exists, type_of};
+pub use dump::{dump, restore};
 pub use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
 pub use object::{encoding, freq, idletime, refcount};
 pub use rename::{copy, rename, renamenx};

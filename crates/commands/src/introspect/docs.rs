@@ -25,8 +25,11 @@ fn document(spec: &Spec) -> Reply {
     if !doc.complexity.is_empty() {
         fields.push(text("complexity", doc.complexity));
     }
+    let flags = [(doc.deprecated.is_some(), "deprecated"), (doc.system, "syscmd")];
+    if flags.iter().any(|(set, _)| *set) {
+        fields.push((Reply::bulk("doc_flags"), Reply::Set(words(&flags))));
+    }
     if let Some(deprecated) = &doc.deprecated {
-        fields.push((Reply::bulk("doc_flags"), Reply::Set(vec![Reply::Simple("deprecated")])));
         fields.push(text("deprecated_since", deprecated.since));
         fields.push(text("replaced_by", deprecated.replaced_by));
     }
@@ -53,9 +56,11 @@ fn argument(arg: &Arg) -> Reply {
     }
     fields.extend(arg.token.map(|token| text("token", token)));
     fields.extend(arg.since.map(|since| text("since", since)));
-    let flags = [(arg.optional, "optional"), (arg.multiple, "multiple")];
-    let flags: Vec<_> =
-        flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| Reply::Simple(name)).collect();
+    let flags = words(&[
+        (arg.optional, "optional"),
+        (arg.multiple, "multiple"),
+        (arg.multiple_token, "multiple_token"),
+    ]);
     if !flags.is_empty() {
         fields.push((Reply::bulk("flags"), Reply::Set(flags)));
     }
@@ -63,6 +68,11 @@ fn argument(arg: &Arg) -> Reply {
         fields.push((Reply::bulk("arguments"), arguments(arg.args)));
     }
     Reply::Map(fields)
+}
+
+/// Those that are set.
+fn words(flags: &[(bool, &'static str)]) -> Vec<Reply> {
+    flags.iter().filter(|(set, _)| *set).map(|(_, name)| Reply::Simple(name)).collect()
 }
 
 fn text(name: &str, value: &str) -> (Reply, Reply) {

@@ -1,8 +1,8 @@
 //! Keys of any type, and the keyspace as a whole.
 
-use crate::doc::{Group, integer, key_arg, one_of, pattern, string, unix_time, word};
+use crate::doc::{Arg, Group, integer, key_arg, one_of, pattern, string, unix_time, word};
 use crate::flags::category;
-use crate::flags::flag::{DENYOOM, FAST, LOADING, STALE};
+use crate::flags::flag::{ASKING, DENYOOM, FAST, LOADING, STALE};
 use crate::handler::keyspace;
 use crate::keyspec::key_flag::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
 use crate::keyspec::{key, keys};
@@ -36,6 +36,16 @@ pub static ROWS: &[Spec] = &[
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .doc(Group::Generic, "1.0.0", "O(N) where N is the number of keys", "Deletes keys.")
         .args(&[key_arg("key", 0).multiple()]),
+    read(Id::Dump, "dump", exactly(2), &[key(1, RO | ACCESS)], keyspace::dump)
+        .acl(category::KEYSPACE)
+        .tips(&["nondeterministic_output"])
+        .doc(
+            Group::Generic,
+            "2.6.0",
+            "O(N) where N is the size of the value",
+            "Answers the value of a key in the form that RESTORE takes.",
+        )
+        .args(&[key_arg("key", 0)]),
     read(Id::Exists, "exists", at_least(2), &[keys(1, -1, 1, RO)], keyspace::exists)
         .flags(FAST)
         .acl(category::KEYSPACE)
@@ -217,6 +227,27 @@ pub static ROWS: &[Spec] = &[
     .acl(category::KEYSPACE)
     .doc(Group::Generic, "1.0.0", "O(1)", "Renames a key, but only if no key has the new name.")
     .args(&[key_arg("key", 0), key_arg("newkey", 1)]),
+    write(Id::Restore, "restore", at_least(4), &[key(1, OW | UPDATE)], keyspace::restore)
+        .flags(DENYOOM)
+        .acl(category::KEYSPACE | category::DANGEROUS)
+        .doc(
+            Group::Generic,
+            "2.6.0",
+            "O(N) where N is the size of the value",
+            "Creates a key from what DUMP answered.",
+        )
+        .args(RESTORE_ARGS),
+    write(Id::RestoreAsking, "restore-asking", at_least(4), &[key(1, OW | UPDATE)], keyspace::restore)
+        .flags(DENYOOM | ASKING)
+        .acl(category::KEYSPACE | category::DANGEROUS)
+        .doc(
+            Group::Server,
+            "3.0.0",
+            "O(N) where N is the size of the value",
+            "RESTORE of a key that moves to another node.",
+        )
+        .system()
+        .args(RESTORE_ARGS),
     broadcast_read(Id::Scan, "scan", at_least(2), keyspace::scan::scan, Merge::Scan)
         .acl(category::KEYSPACE)
         .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])
@@ -267,4 +298,14 @@ pub static ROWS: &[Spec] = &[
             "Deletes keys; their memory is reclaimed in the background.",
         )
         .args(&[key_arg("key", 0).multiple()]),
+];
+
+const RESTORE_ARGS: &[Arg] = &[
+    key_arg("key", 0),
+    integer("ttl"),
+    string("serialized-value"),
+    word("replace", "REPLACE").since("3.0.0").optional(),
+    word("absttl", "ABSTTL").since("5.0.0").optional(),
+    integer("seconds").token("IDLETIME").since("5.0.0").optional(),
+    integer("frequency").token("FREQ").since("5.0.0").optional(),
 ];

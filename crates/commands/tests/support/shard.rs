@@ -1,10 +1,8 @@
 //! One group's store with what a storage node adds: group time, databases, undo of failed commands.
 
-use commands::{Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, introspect, resolve};
-use datatypes::key;
-use datatypes::kv::Kv;
+use commands::{Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, functions, introspect, resolve};
+use datatypes::Limits;
 use datatypes::mem::MemKv;
-use datatypes::record::peek;
 use resp::{Protocol, Reply};
 
 pub struct Shard {
@@ -14,7 +12,13 @@ pub struct Shard {
 
 impl Default for Shard {
     fn default() -> Self {
-        let cx = Cx { now_ms: 1_700_000_000_000, db: 0, seed: 1, protocol: Protocol::Resp2 };
+        let cx = Cx {
+            now_ms: 1_700_000_000_000,
+            db: 0,
+            seed: 1,
+            protocol: Protocol::Resp2,
+            limits: Limits::default(),
+        };
         Self { kv: MemKv::default(), cx }
     }
 }
@@ -44,25 +48,9 @@ impl Shard {
         }
     }
 
-    /// Head records, key counts and the expiry index agree.
+    /// What is stored about each key agrees.
     pub fn check_invariants(&self) {
-        let mut counts = [0u64; 256];
-        let (mut indexed, mut expiring) = (Vec::new(), Vec::new());
-        for (stored, value) in self.kv.pairs() {
-            if let Some(head) = key::parse_head(stored) {
-                counts[usize::from(head.db)] += 1;
-                let (_, expiry) = peek(value).expect("a readable record");
-                expiring.extend(expiry.map(|when| key::expiry(when, stored)));
-            } else {
-                assert!(key::parse_expiry(stored).is_some(), "a stray key {stored:?}");
-                indexed.push(stored.clone());
-            }
-        }
-        expiring.sort();
-        assert_eq!(indexed, expiring);
-        for db in 0..=u8::MAX {
-            assert_eq!(self.kv.key_count(db), counts[usize::from(db)], "key count of db {db}");
-        }
+        datatypes::check::check_invariants(&self.kv);
     }
 }
 
@@ -77,6 +65,10 @@ fn local(command: ProxyCommand, spec: &Spec, args: &[&[u8]]) -> Result<Reply, Co
         ProxyCommand::CommandGetKeysAndFlags => introspect::get_keys_and_flags(&args)?,
         ProxyCommand::CommandInfo => introspect::info(&args),
         ProxyCommand::CommandList => introspect::list(&args)?,
+        ProxyCommand::FunctionDump => functions::dump(),
+        ProxyCommand::FunctionList => functions::list(&args)?,
+        ProxyCommand::FunctionRestore => functions::restore(&args)?,
+        ProxyCommand::FunctionStats => functions::stats(),
         ProxyCommand::Help => introspect::help(spec),
         _ => Reply::Simple("left to the proxy"),
     })

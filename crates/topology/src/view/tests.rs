@@ -23,7 +23,7 @@ fn id(port: u16) -> ProxyId {
 }
 
 fn group(slots: SlotSet) -> Group {
-    Group { slots, replicas: Vec::new(), formed: true }
+    Group { slots, formed: true, ..Group::default() }
 }
 
 /// Two masters and a replica of the first; every slot assigned.
@@ -41,16 +41,7 @@ fn state() -> ClusterState {
 }
 
 fn view<'a>(state: &'a ClusterState, id: &'a ProxyId) -> View<'a> {
-    static NOBODY: Proxy = Proxy {
-        announce_host: String::new(),
-        announce_port: 0,
-        announce_hostname: String::new(),
-        fronts: Vec::new(),
-        master_id: None,
-        config_epoch: 0,
-        live: false,
-        incarnation: 0,
-    };
+    static NOBODY: std::sync::LazyLock<Proxy> = std::sync::LazyLock::new(Proxy::default);
     View::new(state, id, &NOBODY)
 }
 

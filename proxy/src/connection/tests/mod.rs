@@ -28,6 +28,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Of the pipe between client and proxy.
 const PIPE_BYTES: usize = 256 * 1024;
 
+fn identity(port: u16) -> crate::backend::LinkOptions {
+    crate::backend::LinkOptions {
+        announce_host: "127.0.0.1".to_owned(),
+        announce_port: port,
+        announce_hostname: String::new(),
+    }
+}
+
 /// A worker, and what it needs to be one.
 struct Stage {
     worker: Rc<Worker>,
@@ -38,7 +46,8 @@ struct Stage {
 impl Stage {
     fn new(options: Options) -> Self {
         let (writer, reader) = watch::channel(Topology::unknown());
-        let cluster = Cluster::new(Topologies::new(reader), "127.0.0.1", 7000, "");
+        let meta = daemon::meta_client::MetaClient::new(Env::real(), Vec::new());
+        let cluster = Cluster::new(Env::real(), Topologies::new(reader), &identity(7000), meta);
         let backend = Rc::new(Fake::default());
         let shared = Arc::new(Shared::new(&options, Env::real()));
         let worker = Worker::new(shared, backend.clone(), cluster, 0);

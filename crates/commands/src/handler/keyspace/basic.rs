@@ -6,7 +6,7 @@ use resp::Reply;
 use super::super::{Outcome, count, keyspace, reader};
 use crate::{Args, Cx};
 
-/// DEL and UNLINK: removing is one write whatever the size, so both are the same.
+/// DEL and UNLINK: removing is two writes, whatever the size, so both are the same.
 pub fn del(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut keyspace = keyspace(kv, cx);
     let mut removed = 0;

@@ -1,5 +1,6 @@
 //! OBJECT: how Redis would hold a value.
 
+use datatypes::collection::is_of_integers;
 use datatypes::number::parse_i64;
 use datatypes::{Kv, Record, StringForm, Type};
 use resp::Reply;
@@ -20,9 +21,10 @@ pub fn encoding(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 fn encoding_of(record: &Record) -> &'static str {
     match record.kind {
         Type::String => string_encoding(record),
-        Type::List if record.external => "quicklist",
-        Type::Set | Type::Hash if record.external => "hashtable",
-        Type::SortedSet if record.external => "skiplist",
+        Type::List if record.large => "quicklist",
+        Type::Set | Type::Hash if record.large => "hashtable",
+        Type::SortedSet if record.large => "skiplist",
+        Type::Set if is_of_integers(&record.payload) => "intset",
         Type::List | Type::Set | Type::Hash | Type::SortedSet => "listpack",
         Type::Stream => "stream",
     }

@@ -22,7 +22,9 @@ fn move_key(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, replace: bool) -> Resu
     let (from, to) = (args.at(0)?, args.at(1)?);
     let mut keyspace = keyspace(kv, cx);
     let source = keyspace.entry(from)?;
-    let record = source.live().cloned().ok_or(CommandError::NoSuchKey)?;
+    if source.live().is_none() {
+        return Err(CommandError::NoSuchKey);
+    }
     if from == to {
         return Ok(false);
     }
@@ -30,8 +32,7 @@ fn move_key(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, replace: bool) -> Resu
     if !replace && target.live().is_some() {
         return Ok(false);
     }
-    keyspace.remove(source);
-    keyspace.put(target, &record);
+    keyspace.rename(source, target)?;
     Ok(true)
 }
 
@@ -53,12 +54,15 @@ pub fn copy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Err(CommandError::SameObject);
     }
     let mut keyspace = keyspace(kv, cx);
-    let Some(record) = keyspace.entry(from)?.live().cloned() else { return Ok(flag(false)) };
+    let source = keyspace.entry(from)?;
+    if source.live().is_none() {
+        return Ok(flag(false));
+    }
     let target = keyspace.entry_in(db, to)?;
     if !replace && target.live().is_some() {
         return Ok(flag(false));
     }
-    keyspace.put(target, &record);
+    keyspace.copy(&source, target)?;
     Ok(flag(true))
 }
 

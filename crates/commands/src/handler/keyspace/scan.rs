@@ -31,8 +31,7 @@ pub struct Cursor {
 impl Cursor {
     /// Reads a cursor. Its slot may be past the last one: such an iteration is done.
     pub fn parse(text: &[u8]) -> Result<Self, CommandError> {
-        let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
-        let number = number.ok_or(CommandError::InvalidCursor)?;
+        let number = parse_number(text)?;
         let position = number & ((1 << POSITION_BITS) - 1);
         Ok(Self { slot: (number >> POSITION_BITS) as u16, position })
     }
@@ -42,17 +41,39 @@ impl Cursor {
     }
 }
 
-/// Options of SCAN.
+/// Reads a cursor as C's `strtoul` does: nothing is 0, and less than nothing counts from the end.
+pub(in crate::handler) fn parse_number(text: &[u8]) -> Result<u64, CommandError> {
+    let (negative, digits) = match text {
+        [] => return Ok(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let plain = digits.first().is_some_and(u8::is_ascii_digit);
+    let number = std::str::from_utf8(digits).ok().filter(|_| plain).and_then(|text| text.parse::<u64>().ok());
+    let number = number.ok_or(CommandError::InvalidCursor)?;
+    Ok(if negative { number.wrapping_neg() } else { number })
+}
+
+/// Options of SCAN, and of HSCAN and its kin.
 #[derive(Debug)]
 pub struct Options<'a> {
     pattern: Option<&'a [u8]>,
-    count: usize,
+    pub(in crate::handler) count: usize,
     kind: Option<&'a [u8]>,
 }
 
 impl<'a> Options<'a> {
     /// Reads `[MATCH pattern] [COUNT n] [TYPE name]`.
     pub fn parse(words: &[&'a [u8]]) -> Result<Self, CommandError> {
+        Self::parse_some(words, true)
+    }
+
+    /// Reads `[MATCH pattern] [COUNT n]`.
+    pub(in crate::handler) fn of_elements(words: &[&'a [u8]]) -> Result<Self, CommandError> {
+        Self::parse_some(words, false)
+    }
+
+    fn parse_some(words: &[&'a [u8]], with_type: bool) -> Result<Self, CommandError> {
         let mut options = Self { pattern: None, count: COUNT_DEFAULT, kind: None };
         let (pairs, []) = words.as_chunks() else { return Err(CommandError::Syntax) };
         for [word, value] in pairs {
@@ -61,7 +82,7 @@ impl<'a> Options<'a> {
                 options.count = usize::try_from(count).ok().filter(|&n| n > 0).ok_or(CommandError::Syntax)?;
             } else if is(word, "MATCH") {
                 options.pattern = Some(value);
-            } else if is(word, "TYPE") {
+            } else if is(word, "TYPE") && with_type {
                 options.kind = Some(value);
             } else {
                 return Err(CommandError::Syntax);
@@ -71,8 +92,11 @@ impl<'a> Options<'a> {
     }
 
     fn accepts(&self, key: &[u8], kind: Type) -> bool {
-        self.kind.is_none_or(|wanted| is(wanted, kind.name()))
-            && self.pattern.is_none_or(|pattern| glob::matches(pattern, key))
+        self.kind.is_none_or(|wanted| is(wanted, kind.name())) && self.matches(key)
+    }
+
+    pub(in crate::handler) fn matches(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
     }
 }
 

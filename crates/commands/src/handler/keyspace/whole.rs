@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use datatypes::{Kv, KvMut, SLOT_COUNT, Slot, glob, slots};
+use datatypes::{Kv, KvMut, Random, SLOT_COUNT, Slot, glob, slots};
 use resp::Reply;
 
 use super::super::Outcome;
@@ -47,26 +47,17 @@ pub fn randomkey(kv: &mut dyn Kv, _: &Args<'_>, cx: &Cx) -> Outcome {
 }
 
 fn random_key_of(kv: &mut dyn Kv, slot: Slot, cx: &Cx) -> Result<Option<Reply>, CommandError> {
-    let mut random = cx.seed;
+    let mut random = Random::new(cx.seed);
     let mut chosen = None;
     let mut seen = 0;
     slots::keys_of_slot(kv, slot, cx.db, cx.now_ms, &mut |key, _| {
         seen += 1;
-        random = mix(random);
-        if random.is_multiple_of(seen) {
+        if random.below(seen) == 0 {
             chosen = Some(Reply::bulk(key));
         }
         if seen < SAMPLE_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(chosen)
-}
-
-/// One step of SplitMix64.
-fn mix(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
 }
 
 /// FLUSHDB [ASYNC | SYNC]: removing ranges is cheap, so both are the same.

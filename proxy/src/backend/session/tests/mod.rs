@@ -45,14 +45,14 @@ fn routes(version: u64, groups: &[(u64, &[u16], &[u64])]) -> Arc<Routes> {
         let replicas =
             stores.iter().map(|&s| Replica { id: ReplicaId(id * 100 + s), store: StoreId(s) }).collect();
         let slots = SlotSet::from_slots(slots.iter().map(|&s| slot(s)));
-        state.groups.insert(GroupId(id), Group { slots, replicas, formed: true });
+        state.groups.insert(GroupId(id), Group { slots, replicas, formed: true, ..Group::default() });
         for &store in stores {
             let node =
                 StorageNode { name: format!("s{store}"), rpc_addr: format!("s{store}:1"), gone: false };
             state.stores.insert(StoreId(store), node);
         }
     }
-    Arc::new(Routes::of(state))
+    Arc::new(Routes::of(state, &topology::ProxyId::of_address("h", 1)))
 }
 
 fn submit(session: &mut Session<Tag>, now_ms: u64, at: u16, tag: Tag, write: bool) {

@@ -11,6 +11,8 @@
 //! - only processes that the state calls live get one, and none whose expiry is being proposed. So
 //!   every lease in force belongs to a proxy which the next leader finds live.
 
+mod health;
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -19,9 +21,11 @@ use std::{
 use proto::v1::{Heartbeat, LeaderHint, ReplicaReport, heartbeat::Node};
 use tokio::time::Instant;
 use topology::{
-    ClusterState, GroupId, ProxyId, ReplicaId, StoreId, Version,
+    ClusterState, GroupId, ProxyId, ReplicaId, SLOT_COUNT, Slot, SlotSet, StoreId, Version,
     reconcile::{LeaderReport, Observed},
 };
+
+use health::Figures;
 
 /// A process that heartbeats: a data directory, or one run of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -65,12 +69,14 @@ pub(crate) struct News {
 struct StoreTrack {
     heard: Option<Instant>,
     streams: usize,
+    figures: Figures,
 }
 
 #[derive(Debug)]
 struct ProxyTrack {
     heard: Option<Instant>,
     streams: usize,
+    figures: Figures,
     acked: Version,
     /// As late as the proxy itself could think.
     lease_end: Instant,
@@ -122,7 +128,10 @@ impl Tracker {
             track.expiring &= live;
             track.live = live;
         }
-        self.proxies.retain(|_, track| track.live || track.streams > 0 || track.lease_end > now);
+        self.proxies.retain(|(id, incarnation), track| {
+            let known = state.proxies.get(id).is_some_and(|p| p.incarnation == *incarnation);
+            known || track.streams > 0 || track.lease_end > now
+        });
     }
 
     pub fn connected(&mut self, peer: &Peer, now: Instant) {
@@ -208,6 +217,8 @@ impl Tracker {
             term: report.term,
             voters: ids(&report.voters),
             learners: ids(&report.learners),
+            parked_at: Version(report.parked_version),
+            parked_in_use: slot_set(&report.parked_in_use),
         };
         let changed = known != Some(&leader);
         self.leaders.insert(group, (leader, now));
@@ -272,7 +283,15 @@ impl Tracker {
 
 impl ProxyTrack {
     fn new(lease_end: Instant) -> Self {
-        Self { heard: None, streams: 0, acked: Version(0), lease_end, live: false, expiring: false }
+        Self {
+            heard: None,
+            streams: 0,
+            figures: Figures::default(),
+            acked: Version(0),
+            lease_end,
+            live: false,
+            expiring: false,
+        }
     }
 }
 
@@ -284,6 +303,12 @@ impl StoreTrack {
 
 fn is_live(state: &ClusterState, proxy: &ProxyId, incarnation: u64) -> bool {
     state.proxies.get(proxy).is_some_and(|p| p.live && p.incarnation == incarnation)
+}
+
+/// From pairs of first and last.
+fn slot_set(pairs: &[u32]) -> SlotSet {
+    let numbers = pairs.chunks_exact(2).flat_map(|pair| pair[0]..=pair[1].min(u32::from(SLOT_COUNT)));
+    SlotSet::from_slots(numbers.filter_map(|n| Slot::new(u16::try_from(n).ok()?)))
 }
 
 /// Clocks may run apart by 2 %, and a timer may fire a little early.
@@ -311,6 +336,7 @@ mod tests {
             announce_port: 1,
             announce_hostname: String::new(),
             incarnation,
+            apart: false,
         }
     }
 

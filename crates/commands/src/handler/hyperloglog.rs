@@ -1,0 +1,90 @@
+//! HyperLogLogs.
+
+use datatypes::hyperloglog::{self, HyperLogLog, REGISTERS, Registers, SPARSE_BYTES_MAX, Sketch};
+use datatypes::{Entry, Keyspace, KvMut, Record, StringForm};
+use resp::Reply;
+
+use super::{Outcome, expect_string, flag, keyspace, reader, string_bytes};
+use crate::{Args, CommandError, Cx};
+
+/// PFADD key [element …]: whether the estimate may have changed.
+pub fn pfadd(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    let mut keyspace = keyspace(kv, cx);
+    let entry = keyspace.entry(args.at(0)?)?;
+    let (mut log, mut changed) = match expect_string(entry.live())? {
+        Some(record) => (Sketch::parse(&record.payload)?.edit(), false),
+        None => (HyperLogLog::default(), true),
+    };
+    for element in args.from(1) {
+        changed |= log.add(element, SPARSE_BYTES_MAX)?;
+    }
+    if changed {
+        log.forget_estimate();
+        put(&mut keyspace, entry, log);
+    }
+    Ok(flag(changed))
+}
+
+/// PFCOUNT key [key …]: a write, because the estimate of a single key is kept in its value.
+pub fn pfcount(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    if args.len() > 1 {
+        return Ok(integer(hyperloglog::estimate(&union(kv, args.all(), cx)?.registers)));
+    }
+    let mut keyspace = keyspace(kv, cx);
+    let entry = keyspace.entry(args.at(0)?)?;
+    let Some(record) = expect_string(entry.live())? else { return Ok(Reply::Int(0)) };
+    let sketch = Sketch::parse(&record.payload)?;
+    if let Some(estimate) = sketch.cached() {
+        return Ok(integer(estimate));
+    }
+    let estimate = sketch.estimate()?;
+    let mut log = sketch.edit();
+    log.cache(estimate);
+    put(&mut keyspace, entry, log);
+    Ok(integer(estimate))
+}
+
+/// PFMERGE destination [source …]: the destination counts too, and becomes dense if any of them is.
+pub fn pfmerge(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    let union = union(kv, args.all(), cx)?;
+    let mut keyspace = keyspace(kv, cx);
+    let entry = keyspace.entry(args.at(0)?)?;
+    let mut log = match expect_string(entry.live())? {
+        Some(record) => Sketch::parse(&record.payload)?.edit(),
+        None => HyperLogLog::default(),
+    };
+    if union.any_dense {
+        log.make_dense()?;
+    }
+    log.merge(&union.registers, SPARSE_BYTES_MAX)?;
+    log.forget_estimate();
+    put(&mut keyspace, entry, log);
+    Ok(Reply::OK)
+}
+
+struct Union {
+    registers: Registers,
+    any_dense: bool,
+}
+
+/// Of the keys that exist.
+fn union(kv: &mut dyn KvMut, keys: &[&[u8]], cx: &Cx) -> Result<Union, CommandError> {
+    let mut union = Union { registers: [0; REGISTERS], any_dense: false };
+    for key in keys {
+        let Some(value) = string_bytes(reader(kv.as_kv(), cx).lookup(key)?)? else { continue };
+        let sketch = Sketch::parse(&value)?;
+        union.any_dense |= sketch.is_dense();
+        sketch.merge_into(&mut union.registers)?;
+    }
+    Ok(union)
+}
+
+fn put(keyspace: &mut Keyspace<'_>, entry: Entry, log: HyperLogLog) {
+    let expiry_ms = entry.live().and_then(|record| record.expiry_ms);
+    let record = Record { form: StringForm::Raw, expiry_ms, ..Record::string(log.into_value().into()) };
+    keyspace.put(entry, &record);
+}
+
+fn integer(estimate: u64) -> Reply {
+    Reply::Int(estimate.cast_signed())
+}

@@ -1,0 +1,104 @@
+//! DUMP and RESTORE: values in the form of Redis's RDB files.
+
+use datatypes::rdb::{self, RdbError, Value};
+use datatypes::{Edit, Element, Elements, Kv, KvMut, Type};
+use resp::Reply;
+
+use super::super::{Outcome, keyspace, reader};
+use crate::args::{int, is};
+use crate::{Args, CommandError, Cx};
+
+pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
+    let key = args.at(0)?;
+    let Some(record) = reader(kv, cx).lookup(key)? else { return Ok(Reply::Null) };
+    Ok(Reply::Bulk(match record.kind {
+        Type::Hash => {
+            let fields = Elements::of(&record, cx.db, key)?.all(kv)?;
+            rdb::dump_hash(&fields, record.large)
+        }
+        _ => rdb::dump(&record)?,
+    }))
+}
+
+/// RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME s | FREQ n]
+///
+/// RESTORE-ASKING too: what it may do in a cluster is decided before.
+pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    let options = Options::parse(args.from(3))?;
+    let mut keyspace = keyspace(kv, cx);
+    let entry = keyspace.entry(args.at(0)?)?;
+    if !options.replace && entry.live().is_some() {
+        return Err(CommandError::BusyKey);
+    }
+    let ttl = u64::try_from(args.int(1)?).map_err(|_| CommandError::InvalidTtl)?;
+    let value = rdb::restore(args.at(2)?)?;
+    let expiry_ms = options.expiry(ttl, cx.now_ms);
+    match value {
+        Value::String(text) => keyspace.put_string(entry, &text, expiry_ms),
+        Value::Hash(fields) => {
+            let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);
+            restore_elements(hash, &fields)?;
+        }
+    }
+    Ok(Reply::OK)
+}
+
+fn restore_elements(mut collection: Edit<'_, '_>, elements: &[Element]) -> Result<(), CommandError> {
+    for Element { name, value } in elements {
+        if !collection.put(name, value)? {
+            return Err(RdbError::Format.into());
+        }
+    }
+    collection.save();
+    Ok(())
+}
+
+/// Access times and frequencies are not kept: their options are checked and change nothing.
+#[derive(Debug, Default)]
+struct Options {
+    replace: bool,
+    /// The time to live is a moment.
+    absolute: bool,
+}
+
+impl Options {
+    fn parse(words: &[&[u8]]) -> Result<Self, CommandError> {
+        let mut options = Self::default();
+        let (mut idletime, mut frequency) = (false, false);
+        let mut rest = words.iter();
+        while let Some(word) = rest.next() {
+            if is(word, "REPLACE") {
+                options.replace = true;
+            } else if is(word, "ABSTTL") {
+                options.absolute = true;
+            } else if is(word, "IDLETIME") && !frequency {
+                idletime = true;
+                let seconds = int(rest.next().ok_or(CommandError::Syntax)?)?;
+                if seconds < 0 {
+                    return Err(CommandError::InvalidIdletime);
+                }
+            } else if is(word, "FREQ") && !idletime {
+                frequency = true;
+                let often = int(rest.next().ok_or(CommandError::Syntax)?)?;
+                if !(0..=255).contains(&often) {
+                    return Err(CommandError::InvalidFrequency);
+                }
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(options)
+    }
+
+    /// 0: none.
+    fn expiry(&self, ttl: u64, now_ms: u64) -> Option<u64> {
+        match ttl {
+            0 => None,
+            _ if self.absolute => Some(ttl),
+            _ => Some(ttl.saturating_add(now_ms).min(EXPIRY_MS_MAX)),
+        }
+    }
+}
+
+/// Later ones could not be told.
+const EXPIRY_MS_MAX: u64 = i64::MAX as u64;

@@ -1,0 +1,57 @@
+//! The invariants of [`crate::keyspace`], executed: for tests, here and in other crates.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::collection::{Elements, Large};
+use crate::key;
+use crate::kv::Kv;
+use crate::mem::MemKv;
+use crate::record::{Record, Type};
+
+/// Slot, database and id of a large collection.
+type Collection = (u16, u8, u64);
+
+/// Panics if head records, key counts, expiry index and parts of collections do not agree.
+pub fn check_invariants(kv: &MemKv) {
+    let mut counts = [0u64; 256];
+    let (mut indexed, mut expiring) = (Vec::new(), Vec::new());
+    let mut named: BTreeMap<Collection, u64> = BTreeMap::new();
+    let mut stored_parts: BTreeMap<Collection, u64> = BTreeMap::new();
+    for (stored, value) in kv.pairs() {
+        if let Some(head) = key::parse_head(stored) {
+            counts[usize::from(head.db)] += 1;
+            let record = Record::decode(value.clone()).expect("a readable record");
+            expiring.extend(record.expiry_ms.map(|when| key::expiry(when, stored)));
+            if let Some((id, len)) = check_collection(stored, &record) {
+                let other = named.insert((head.slot.number(), head.db, id), len);
+                assert!(other.is_none(), "two keys with the elements of one collection");
+            }
+        } else if let Some(part) = key::parse_part(stored) {
+            *stored_parts.entry((part.slot.number(), part.db, part.id)).or_default() += 1;
+        } else {
+            assert!(key::parse_expiry(stored).is_some(), "a stray key {stored:?}");
+            indexed.push(stored.clone());
+        }
+    }
+    expiring.sort();
+    assert_eq!(indexed, expiring);
+    assert_eq!(stored_parts, named, "parts of collections that no key has, or not as many as it tells");
+    for db in 0..=u8::MAX {
+        assert_eq!(kv.key_count(db), counts[usize::from(db)], "key count of db {db}");
+    }
+}
+
+/// Id and length of a large collection; an empty collection is no key.
+fn check_collection(stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+    if let Some(large) = Large::of(record, stored).expect("a readable head record") {
+        assert!(!large.is_empty());
+        return Some((record.collection_id()?, large.len()));
+    }
+    if matches!(record.kind, Type::Hash | Type::Set) {
+        let len = Elements::Small(record.payload.clone()).len().expect("readable elements");
+        assert!(len > 0);
+    }
+    None
+}

@@ -1,0 +1,42 @@
+//! Up to where collections stay small.
+
+/// Limits of a collection that lives in its head record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SmallLimits {
+    /// Elements.
+    pub entries: u64,
+    /// Bytes of a name or a value.
+    pub value_bytes: usize,
+}
+
+impl SmallLimits {
+    /// Whether a name or value of `bytes` is too long for a small collection.
+    pub fn is_long(&self, bytes: usize) -> bool {
+        bytes > self.value_bytes
+    }
+}
+
+/// Limits of all types; the defaults are Redis 7.2's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// hash-max-listpack-entries, hash-max-listpack-value
+    pub hash: SmallLimits,
+    /// set-max-listpack-entries, set-max-listpack-value
+    pub set: SmallLimits,
+    /// set-max-intset-entries
+    pub set_integers: u64,
+}
+
+impl Limits {
+    pub const DEFAULT: Self = Self {
+        hash: SmallLimits { entries: 512, value_bytes: 64 },
+        set: SmallLimits { entries: 128, value_bytes: 64 },
+        set_integers: 512,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,0 +1,161 @@
+//! Payloads that Redis wrote, round trips, and bytes that nobody wrote.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+
+use super::{RdbError, VERSION, Value, dump, dump_hash, restore, seal, unseal};
+use crate::collection::Element;
+use crate::record::{Record, Type};
+
+fn sealed(body: &[u8], version: u16) -> Bytes {
+    let mut payload = BytesMut::from(body);
+    seal(&mut payload, version);
+    payload.freeze()
+}
+
+fn string(text: &[u8]) -> Result<Value<'_>, RdbError> {
+    Ok(Value::String(Cow::Borrowed(text)))
+}
+
+#[test]
+fn every_form_of_a_string_is_read() {
+    let long = [b"\x80\x00\x00\x40\x00".as_slice(), &[b'x'; 0x4000]].concat();
+    let longest_form = b"\x81\0\0\0\0\0\0\0\x02hi";
+    for (body, expected) in [
+        (&b"\x05hello"[..], &b"hello"[..]),
+        (b"\x00", b""),
+        (b"\x40\x03abc", b"abc"),
+        (&long, &[b'x'; 0x4000]),
+        (longest_form, b"hi"),
+        (b"\xC0\x85", b"-123"),
+        (b"\xC1\x39\x30", b"12345"),
+        (b"\xC2\x00\x00\x00\x80", b"-2147483648"),
+        (b"\xC3\x04\x06\x00a\x60\x00", b"aaaaaa"),
+    ] {
+        let payload = sealed(&[&[0], body].concat(), VERSION);
+        assert_eq!(restore(&payload), string(expected));
+    }
+}
+
+#[test]
+fn footers_are_checked() {
+    let body = b"\x00\x05hello";
+    for version in [1, 6, 10, VERSION] {
+        assert_eq!(restore(&sealed(body, version)), string(b"hello"));
+    }
+    assert_eq!(restore(&sealed(body, VERSION + 1)), Err(RdbError::Footer));
+    let mut flipped = sealed(body, VERSION).to_vec();
+    flipped[3] ^= 1;
+    assert_eq!(restore(&flipped), Err(RdbError::Footer));
+    assert_eq!(unseal(b"too short"), Err(RdbError::Footer));
+    assert_eq!(unseal(&sealed(b"", VERSION)), Ok(&b""[..]));
+}
+
+#[test]
+fn what_is_no_value_is_refused() {
+    for body in [
+        &b""[..],
+        b"\x00",
+        b"\x00\x05hell",
+        b"\x00\x05hello!",
+        b"\x00\x82\0\0\0\0",
+        b"\x00\x81\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFFx",
+        b"\x00\xC0",
+        b"\x00\xC4x",
+        b"\x00\xC3\x02\x81\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x00a",
+        b"\x00\xC3\xC0\x01\x01\x00a",
+        b"\x08x",
+        b"\x16x",
+        b"\xFFx",
+    ] {
+        assert_eq!(restore(&sealed(body, VERSION)), Err(RdbError::Format), "{body:?}");
+    }
+}
+
+#[test]
+fn other_types_are_named() {
+    for (kind, name) in [(14, "list"), (20, "set"), (17, "zset"), (13, "hash"), (21, "stream"), (7, "module")]
+    {
+        assert_eq!(restore(&sealed(&[kind, 0], VERSION)), Err(RdbError::Unsupported(name)));
+    }
+    let list = Record { kind: Type::List, ..Record::string(Bytes::new()) };
+    assert_eq!(dump(&list), Err(RdbError::Unsupported("list")));
+}
+
+#[test]
+fn numbers_are_written_short() {
+    for (text, len) in
+        [("0", 2), ("-128", 2), ("128", 3), ("32768", 5), ("-2147483648", 5), ("2147483648", 11)]
+    {
+        let payload = dump(&Record::string(Bytes::from(text))).unwrap();
+        assert_eq!(unseal(&payload).unwrap().len(), 1 + len, "{text}");
+        assert_eq!(restore(&payload), string(text.as_bytes()));
+    }
+    for text in ["+1", "01", "-0", " 1", "1 "] {
+        let payload = dump(&Record::string(Bytes::from(text))).unwrap();
+        assert_eq!(restore(&payload), string(text.as_bytes()));
+    }
+}
+
+fn fields(pairs: &[(&str, &str)]) -> Vec<Element> {
+    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    pairs.iter().map(|(name, value)| Element { name: bytes(name), value: bytes(value) }).collect()
+}
+
+#[test]
+fn hashes_survive_the_round_trip() {
+    let hash = fields(&[("a", "1"), ("", "text"), ("-4097", "123456789012")]);
+    for large in [false, true] {
+        assert_eq!(restore(&dump_hash(&hash, large)), Ok(Value::Hash(hash.clone())));
+    }
+}
+
+#[test]
+fn what_is_no_hash_is_refused() {
+    for body in [
+        &b"\x04"[..],
+        b"\x04\x00",
+        b"\x04\x01\x01a",
+        b"\x04\x01\x01a\x01b\x00",
+        b"\x04\x81\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01a\x01b",
+        b"\x10\x07\x07\0\0\0\0\0\xFF",                   // no fields
+        b"\x10\x09\x09\0\0\0\x01\0\x01\x01\xFF",         // no value
+        b"\x10\x0B\x0B\0\0\0\x03\0\x01\x01\x02\x01\xFF", // not as many as it tells
+        b"\x10\x0B\x0C\0\0\0\x02\0\x01\x01\x02\x01\xFF", // not as long
+        b"\x10\x0B\x0B\0\0\0\x02\0\x01\x01\x02\x02\xFF", // a wrong size behind an item
+        b"\x10\x0B\x0B\0\0\0\x02\0\x01\x01\x02\x01\xFE",
+    ] {
+        assert_eq!(restore(&sealed(body, VERSION)), Err(RdbError::Format), "{body:?}");
+    }
+    let good = b"\x10\x0B\x0B\0\0\0\x02\0\x01\x01\x02\x01\xFF";
+    assert_eq!(restore(&sealed(good, VERSION)), Ok(Value::Hash(fields(&[("1", "2")]))));
+}
+
+proptest! {
+    #[test]
+    fn strings_survive_the_round_trip(text in prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..20_000),
+        any::<i64>().prop_map(|number| number.to_string().into_bytes()),
+        any::<i16>().prop_map(|number| number.to_string().into_bytes()),
+    ]) {
+        let payload = dump(&Record::string(text.clone().into())).unwrap();
+        prop_assert_eq!(restore(&payload), string(&text));
+    }
+
+    #[test]
+    fn random_bytes_never_panic(kind in prop_oneof![Just(0u8), Just(4), Just(16), any::<u8>()], encoding in any::<u8>(), noise: Vec<u8>) {
+        let body = [&[kind, encoding], noise.as_slice()].concat();
+        let _ = (restore(&sealed(&body, VERSION)), restore(&body));
+    }
+
+    #[test]
+    fn random_compressed_strings_never_panic(noise in prop::collection::vec(any::<u8>(), 0..60), len in 0..300u16) {
+        let [high, low] = (0x4000 | len).to_be_bytes();
+        let body = [&[0, 0xC3, noise.len() as u8, high, low], noise.as_slice()].concat();
+        if let Ok(Value::String(text)) = restore(&sealed(&body, VERSION)) {
+            prop_assert_eq!(text.len(), usize::from(len));
+        }
+    }
+}

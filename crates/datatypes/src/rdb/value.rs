@@ -1,0 +1,72 @@
+//! Values: which types there are, and how records become payloads and payloads values.
+//!
+//! A further type of value is a further variant of [`Value`], an arm in [`parse`] and, of a collection, a
+//! module that reads and writes it.
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::RdbError;
+use super::hash;
+use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
+use super::read::Input;
+use super::write::put_string;
+use crate::collection::Element;
+use crate::record::{Record, Type};
+
+/// The byte before a value.
+const STRING: u8 = 0;
+/// Longest length before a string.
+const LENGTH_BYTES_MAX: usize = 9;
+
+/// A value out of a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value<'a> {
+    String(Cow<'a, [u8]>),
+    /// At least one field, in their order; fields may repeat.
+    Hash(Vec<Element>),
+}
+
+/// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`].)
+pub fn dump(record: &Record) -> Result<Bytes, RdbError> {
+    let mut out = BytesMut::with_capacity(1 + LENGTH_BYTES_MAX + record.payload.len() + FOOTER_BYTES);
+    body(record, &mut out)?;
+    seal(&mut out, VERSION);
+    Ok(out.freeze())
+}
+
+fn body(record: &Record, out: &mut BytesMut) -> Result<(), RdbError> {
+    match record.kind {
+        Type::String => {
+            out.put_u8(STRING);
+            put_string(out, &record.payload);
+            Ok(())
+        }
+        other => Err(RdbError::Unsupported(other.name())),
+    }
+}
+
+/// The value of a payload.
+pub fn restore(payload: &[u8]) -> Result<Value<'_>, RdbError> {
+    let mut input = Input::new(unseal(payload)?);
+    let value = parse(&mut input)?;
+    input.end()?;
+    Ok(value)
+}
+
+fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
+    let name = match input.byte()? {
+        STRING => return input.string().map(Value::String),
+        hash::HASH => return hash::read(input).map(Value::Hash),
+        hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
+        1 | 10 | 14 | 18 => Type::List.name(),
+        2 | 11 | 20 => Type::Set.name(),
+        3 | 5 | 12 | 17 => Type::SortedSet.name(),
+        9 | 13 => Type::Hash.name(),
+        15 | 19 | 21 => Type::Stream.name(),
+        6 | 7 => "module",
+        _ => return Err(RdbError::Format),
+    };
+    Err(RdbError::Unsupported(name))
+}
