@@ -114,8 +114,9 @@ async fn moved(addresses: &[String]) {
     let reshard = ["--cluster", "reshard", &addresses[1], "--cluster-from", &from, "--cluster-to", &to];
     redis_cli_ok(&[&reshard[..], &["--cluster-slots", "20", "--cluster-yes"]].concat()).await;
     redis_cli_ok(&["--cluster", "check", &addresses[0]]).await;
+    // `fix` gave the slots that nobody owned to any of the masters.
     let line = &nodes(&addresses[1]).await[&to];
-    assert!(line.ends_with(" 0-19 10923-16383"), "{line}");
+    assert!(line.contains(" 0-19 ") && line.ends_with(" 10923-16383"), "{line}");
     let mut client = Connection::open(&addresses[1]).await.unwrap();
     for number in 0..2000 {
         let key = format!("moved:{number}");
