@@ -234,7 +234,8 @@ impl Front {
 
     fn parts<'a>(&self, args: &[&'a [u8]], spec: &Spec) -> SmallVec<[Part<'a>; 4]> {
         let backend = &self.conn.worker.backend;
-        let step = spec.keys.first().map_or(1, |keys| usize::from(keys.step)).max(1);
+        let (step, shared) = spec.split_shape();
+        let (own, shared) = args.split_at(args.len() - shared);
         let mut parts: SmallVec<[Part<'a>; 4]> = SmallVec::new();
         for (number, at) in spec.key_positions(args).enumerate() {
             let slot = slot_of(args[at]);
@@ -248,8 +249,11 @@ impl Front {
                     &mut parts[last]
                 }
             };
-            part.args.extend_from_slice(&args[at..args.len().min(at + step)]);
+            part.args.extend_from_slice(&own[at..own.len().min(at + step)]);
             part.positions.push(number as u32);
+        }
+        for part in &mut parts {
+            part.args.extend_from_slice(shared);
         }
         parts
     }

@@ -7,6 +7,8 @@ use datatypes::hyperloglog::HllError;
 use datatypes::rdb::RdbError;
 use resp::Reply;
 
+use crate::blocking::TimeoutError;
+
 /// Why a command was refused. It has changed nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", String::from_utf8_lossy(&self.text()))]
@@ -68,7 +70,26 @@ pub enum CommandError {
     /// A payload of DUMP.
     Payload(RdbError),
     Function(FunctionError),
+    Timeout(TimeoutError),
+    /// Nothing can be served now. Whoever may not wait for it answers this null.
+    WouldBlock(Null),
     Store(StoreError),
+}
+
+/// The null of a command that waited in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Null {
+    Bulk,
+    Array,
+}
+
+impl From<Null> for Reply {
+    fn from(null: Null) -> Self {
+        match null {
+            Null::Bulk => Reply::Null,
+            Null::Array => Reply::NullArray,
+        }
+    }
 }
 
 impl From<StoreError> for CommandError {
@@ -119,6 +140,9 @@ impl CommandError {
                 return Cow::Owned(text.into_bytes());
             }
             Self::Function(error) => return error.text(),
+            Self::Timeout(error) => return error.text(),
+            // Never reaches a client: whoever executes the command waits, or answers the null.
+            Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),
             Self::Store(error) => return one_line([b"ERR storage error ", error.0.as_bytes(), b""]),
             Self::Syntax => "ERR syntax error",

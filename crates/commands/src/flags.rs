@@ -106,6 +106,11 @@ impl Flags {
         self.0 & bits != 0
     }
 
+    /// These and `bits`.
+    pub(crate) const fn with(self, bits: u32) -> Self {
+        Self(self.0 | bits)
+    }
+
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         FLAG_NAMES.into_iter().filter(move |&(bit, _)| self.has(bit)).map(|(_, name)| name)
     }

@@ -10,11 +10,15 @@ pub mod key_flag {
     pub const UPDATE: u16 = 1 << 5;
     pub const INSERT: u16 = 1 << 6;
     pub const DELETE: u16 = 1 << 7;
+    /// Not a key, but routed as one: a channel of sharded pub/sub.
+    pub const NOT_KEY: u16 = 1 << 8;
+    /// There may be keys that the spec does not find.
+    pub const INCOMPLETE: u16 = 1 << 9;
     pub const VARIABLE_FLAGS: u16 = 1 << 10;
 }
 
 /// Names of the bits in the order COMMAND INFO lists them.
-const NAMES: [(u16, &str); 9] = [
+const NAMES: [(u16, &str); 11] = [
     (key_flag::RO, "RO"),
     (key_flag::RW, "RW"),
     (key_flag::OW, "OW"),
@@ -23,19 +27,49 @@ const NAMES: [(u16, &str); 9] = [
     (key_flag::UPDATE, "update"),
     (key_flag::INSERT, "insert"),
     (key_flag::DELETE, "delete"),
+    (key_flag::NOT_KEY, "not_key"),
+    (key_flag::INCOMPLETE, "incomplete"),
     (key_flag::VARIABLE_FLAGS, "variable_flags"),
 ];
 
-/// A regular series of keys. Positions count the command's name as 0, as Redis does.
+/// Where a series of keys begins. Positions count the command's name as 0, as Redis does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    Index(u8),
+    /// Behind the first occurrence of a word, in any case, searched from `start` on; a negative
+    /// `start` counts from the end, backwards.
+    Keyword {
+        word: &'static str,
+        start: i8,
+    },
+    /// Behind the last occurrence of an option: Redis tells clients nothing about it.
+    Hidden {
+        word: &'static str,
+        start: u8,
+    },
+}
+
+/// Which arguments from there on are keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Find {
+    Range {
+        /// Position of the last key relative to the first, or relative to the end if negative: -1
+        /// is the last argument.
+        last: i8,
+        /// Distance between keys.
+        step: u8,
+        /// Only one `limit`-th of what is left are keys; 0 and 1 mean all. (With `last` -1.)
+        limit: u8,
+    },
+    /// As many as an argument says. Positions are relative to the beginning.
+    Count { at: u8, first: u8, step: u8 },
+}
+
+/// A series of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySpec {
-    /// Position of the first key.
-    pub first: u8,
-    /// Position of the last key relative to the first, or relative to the end if negative: -1 is
-    /// the last argument.
-    pub last: i8,
-    /// Distance between keys.
-    pub step: u8,
+    pub begin: Begin,
+    pub find: Find,
     /// Bits of [`key_flag`].
     pub flags: u16,
     /// Shown by COMMAND INFO.
@@ -49,7 +83,31 @@ pub const fn key(first: u8, flags: u16) -> KeySpec {
 
 /// A series of keys.
 pub const fn keys(first: u8, last: i8, step: u8, flags: u16) -> KeySpec {
-    KeySpec { first, last, step, flags, notes: None }
+    KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, flags, notes: None }
+}
+
+/// As many keys as the argument at `at` says, behind it.
+pub const fn counted_keys(at: u8, flags: u16) -> KeySpec {
+    let find = Find::Count { at: 0, first: 1, step: 1 };
+    KeySpec { begin: Begin::Index(at), find, flags, notes: None }
+}
+
+/// One key behind a word, which is searched from `start` on.
+pub const fn key_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
+    let find = Find::Range { last: 0, step: 1, limit: 0 };
+    KeySpec { begin: Begin::Keyword { word, start }, find, flags, notes: None }
+}
+
+/// The keys behind a word are the first half of what is left.
+pub const fn half_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
+    let find = Find::Range { last: -1, step: 1, limit: 2 };
+    KeySpec { begin: Begin::Keyword { word, start }, find, flags, notes: None }
+}
+
+/// One key behind the last `word`, of which COMMAND INFO tells nothing but that it may be there.
+pub const fn hidden_key_after(word: &'static str, start: u8, flags: u16) -> KeySpec {
+    let find = Find::Range { last: 0, step: 1, limit: 0 };
+    KeySpec { begin: Begin::Hidden { word, start }, find, flags: flags | key_flag::INCOMPLETE, notes: None }
 }
 
 impl KeySpec {
@@ -58,14 +116,46 @@ impl KeySpec {
         self
     }
 
-    /// Indices of the keys among `argc` arguments (the command's name not counted).
-    pub fn indices(&self, argc: usize) -> impl Iterator<Item = usize> + use<> {
-        let first = usize::from(self.first) - 1;
-        let end = match usize::try_from(self.last) {
-            Ok(last) => first + last + 1,
-            Err(_) => (argc + 1).saturating_sub(usize::from(self.last.unsigned_abs())),
-        };
-        (first..end.min(argc)).step_by(usize::from(self.step))
+    /// Indices of the keys in `args` (the command's name not counted).
+    pub fn indices(&self, args: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
+        let (keys, step) = self.series(args).unwrap_or((0..0, 1));
+        keys.step_by(step)
+    }
+
+    fn series(&self, args: &[&[u8]]) -> Option<(std::ops::Range<usize>, usize)> {
+        let begin = self.begin.index(args)?;
+        match self.find {
+            Find::Range { last, step, limit } => {
+                let end = match usize::try_from(last) {
+                    Ok(last) => begin + last + 1,
+                    Err(_) if limit > 1 => begin + args.len().saturating_sub(begin) / usize::from(limit),
+                    Err(_) => (args.len() + 1).saturating_sub(usize::from(last.unsigned_abs())),
+                };
+                Some((begin..end.min(args.len()), usize::from(step)))
+            }
+            Find::Count { at, first, step } => {
+                let word = args.get(begin + usize::from(at))?;
+                let count: usize = std::str::from_utf8(word).ok()?.parse().ok()?;
+                let first = begin + usize::from(first);
+                let end = count.checked_mul(usize::from(step))?.checked_add(first)?;
+                // Fewer than it says: the command refuses itself, wherever it gets to.
+                Some((first..end.min(args.len()), usize::from(step)))
+            }
+        }
+    }
+
+    /// The position of the first key and the range behind it, if it is a plain series.
+    fn plain(&self) -> Option<(u8, i8, u8)> {
+        match (self.begin, self.find) {
+            (Begin::Index(first), Find::Range { last, step, .. }) => Some((first, last, step)),
+            _ => None,
+        }
+    }
+
+    /// The step of a series that goes on to the last argument.
+    pub(crate) fn open_step(&self) -> Option<(usize, usize)> {
+        let (first, last, step) = self.plain()?;
+        (last == -1 && step > 1).then_some((usize::from(first), usize::from(step)))
     }
 
     pub fn flag_names(&self) -> impl Iterator<Item = &'static str> + use<> {
@@ -74,20 +164,52 @@ impl KeySpec {
     }
 }
 
-/// First key, last key (absolute or negative) and step as COMMAND INFO's fields 4 to 6 tell them:
-/// the longest regular series that the specs form from the first one on.
-pub fn legacy_range(specs: &[KeySpec]) -> (i64, i64, i64) {
-    let Some(head) = specs.first() else { return (0, 0, 0) };
-    let first = i64::from(head.first);
-    let absolute =
-        |spec: &KeySpec| i64::from(spec.last) + if spec.last >= 0 { i64::from(spec.first) } else { 0 };
-    let mut last = absolute(head);
-    for spec in &specs[1..] {
-        if last >= 0 && i64::from(spec.first) == last + 1 && spec.step == 1 {
-            last = absolute(spec);
+impl Begin {
+    /// The index in `args` where the series begins.
+    fn index(self, args: &[&[u8]]) -> Option<usize> {
+        let is = |word: &str, at: usize| args[at].eq_ignore_ascii_case(word.as_bytes());
+        match self {
+            Self::Index(first) => Some(usize::from(first) - 1),
+            Self::Keyword { word, start } => match usize::try_from(start) {
+                Ok(start) => (start.saturating_sub(1)..args.len()).find(|&at| is(word, at)),
+                Err(_) => {
+                    let end = (args.len() + 1).saturating_sub(usize::from(start.unsigned_abs()));
+                    (0..end.min(args.len())).rev().find(|&at| is(word, at))
+                }
+            }
+            .map(|at| at + 1),
+            Self::Hidden { word, start } => {
+                (usize::from(start) - 1..args.len()).rev().find(|&at| is(word, at)).map(|at| at + 1)
+            }
         }
     }
-    (first, last, i64::from(head.step))
+}
+
+/// First key, last key (absolute or negative) and step as COMMAND INFO's fields 4 to 6 tell them:
+/// the longest regular series that the specs form from the first one on. And whether there may be
+/// keys elsewhere.
+pub fn legacy_range(specs: &[KeySpec]) -> (i64, i64, i64, bool) {
+    let incomplete = |spec: &KeySpec| spec.flags & key_flag::INCOMPLETE != 0;
+    let mut movable = specs.iter().any(incomplete);
+    if let [spec] = specs
+        && let Some((first, last, step)) = spec.plain()
+    {
+        let last = i64::from(last) + if last >= 0 { i64::from(first) } else { 0 };
+        return (i64::from(first), last, i64::from(step), movable);
+    }
+    let mut range = None;
+    for spec in specs {
+        let joins = |first: u8| range.is_none_or(|(_, last)| last >= 0 && last + 1 == i64::from(first));
+        match spec.plain() {
+            Some((first, last, 1)) if joins(first) => {
+                let last = i64::from(last) + if last >= 0 { i64::from(first) } else { 0 };
+                range = Some((range.map_or(i64::from(first), |(first, _)| first), last));
+            }
+            _ => movable = true,
+        }
+    }
+    let (first, last) = range.unwrap_or((0, 0));
+    (first, last, i64::from(range.is_some()), movable)
 }
 
 #[cfg(test)]
@@ -95,7 +217,12 @@ mod tests {
     use super::*;
 
     fn at(spec: KeySpec, argc: usize) -> Vec<usize> {
-        spec.indices(argc).collect()
+        spec.indices(&vec![&b"x"[..]; argc]).collect()
+    }
+
+    fn found(spec: KeySpec, words: &str) -> Vec<usize> {
+        let args: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        spec.indices(&args).collect()
     }
 
     #[test]
@@ -110,10 +237,37 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_counted_by_an_argument() {
+        assert_eq!(found(counted_keys(2, 0), "script 2 a b c"), [2, 3]);
+        assert_eq!(found(counted_keys(1, 0), "3 a b"), [1, 2]);
+        for count in ["0", "-1", "x", "99999999999999999999"] {
+            assert_eq!(found(counted_keys(1, 0), &format!("{count} a b")), []);
+        }
+        assert_eq!(found(counted_keys(1, 0), "18446744073709551615 a b"), []);
+        assert_eq!(found(counted_keys(3, 0), "a b"), []);
+    }
+
+    #[test]
+    fn keys_stand_behind_words() {
+        let streams = half_after("STREAMS", 1, 0);
+        assert_eq!(found(streams, "COUNT 2 streams a b 0 0"), [3, 4]);
+        assert_eq!(found(streams, "streams a b 0"), [1]);
+        assert_eq!(found(streams, "streams"), []);
+        assert_eq!(found(streams, "a b"), []);
+        assert_eq!(found(key_after("STORE", 6, 0), "k 1 1 10 km store d"), [6]);
+        assert_eq!(found(key_after("STORE", 6, 0), "k store 1 10 km"), []);
+        assert_eq!(found(key_after("KEYS", -2, 0), "h 1 k 0 5 keys a b"), [6]);
+        assert_eq!(found(hidden_key_after("STORE", 2, 0), "k store a store b"), [4]);
+        assert_eq!(found(hidden_key_after("STORE", 2, 0), "k store"), []);
+    }
+
+    #[test]
     fn adjacent_specs_merge_into_one_range() {
-        assert_eq!(legacy_range(&[key(1, 0), key(2, 0)]), (1, 2, 1));
-        assert_eq!(legacy_range(&[keys(1, -1, 2, 0)]), (1, -1, 2));
-        assert_eq!(legacy_range(&[keys(1, 1, 1, 0)]), (1, 2, 1));
-        assert_eq!(legacy_range(&[]), (0, 0, 0));
+        assert_eq!(legacy_range(&[key(1, 0), key(2, 0)]), (1, 2, 1, false));
+        assert_eq!(legacy_range(&[keys(1, -1, 2, 0)]), (1, -1, 2, false));
+        assert_eq!(legacy_range(&[keys(1, 1, 1, 0)]), (1, 2, 1, false));
+        assert_eq!(legacy_range(&[]), (0, 0, 0, false));
+        assert_eq!(legacy_range(&[key(1, 0), counted_keys(2, 0)]), (1, 1, 1, true));
+        assert_eq!(legacy_range(&[half_after("STREAMS", 1, 0)]), (0, 0, 0, true));
     }
 }

@@ -6,6 +6,7 @@
 //! lookup                      name → row, id → row
 //! handler/<family>            what the rows execute: pure functions over a `Kv`
 //! introspect                  COMMAND …, HELP and docs/commands.md, rendered from the rows
+//! blocking                    commands that wait until they can be served
 //! functions                   FUNCTION, of a server that has none
 //! wire                        commands and replies between proxy and storage node
 //! ```
@@ -14,6 +15,7 @@
 //! that fails leaves its writes for the owner of the view to discard.
 
 pub mod args;
+pub mod blocking;
 pub mod doc;
 pub mod error;
 pub mod flags;
@@ -29,7 +31,7 @@ pub mod table;
 pub mod wire;
 
 pub use args::Args;
-pub use error::CommandError;
+pub use error::{CommandError, Null};
 pub use id::Id;
 pub use lookup::{by_id, lookup, resolve};
 pub use spec::{Cx, Handler, Kind, Merge, ProxyCommand, ReadFn, Spec, WriteFn};

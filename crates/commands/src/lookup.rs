@@ -6,7 +6,7 @@ use crate::{CommandError, Id, Spec};
 /// Longest command name; longer ones are unknown without looking.
 const NAME_BYTES_MAX: usize = 24;
 /// Slots of the hash table; a power of two, at least twice the number of rows.
-const SLOTS: usize = 512;
+const SLOTS: usize = 1024;
 
 /// Open addressing with linear probing.
 static BY_NAME: [Option<&Spec>; SLOTS] = index_names();

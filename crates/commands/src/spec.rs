@@ -3,9 +3,10 @@
 use datatypes::{Kv, KvMut, Limits, Slot, slot_of};
 use resp::{Protocol, Reply};
 
+use crate::blocking::Timeout;
 use crate::doc::{Arg, Deprecated, Doc, Group};
 use crate::flags::{Categories, Flags, flag};
-use crate::keyspec::KeySpec;
+use crate::keyspec::{Find, KeySpec};
 use crate::{Args, CommandError, Id};
 
 pub type ReadFn = fn(&mut dyn Kv, &Args<'_>, &Cx) -> Result<Reply, CommandError>;
@@ -164,6 +165,8 @@ pub struct Spec {
     pub kind: Kind,
     /// Keys may lie in several groups: one part for each, merged like this.
     pub split: Option<Merge>,
+    /// For a command that may wait: how long.
+    pub timeout: Option<Timeout>,
     /// Categories that do not follow from the flags.
     pub explicit_categories: u32,
     pub tips: &'static [&'static str],
@@ -188,15 +191,22 @@ impl Spec {
     /// Whether each key of a series comes with all that belongs to it: MSET's values. (What stands
     /// between two keys goes with the key before it, also when a command is split.)
     pub fn completes_pairs(&self, argc: usize) -> bool {
-        let open = |spec: &&KeySpec| spec.last == -1 && spec.step > 1;
-        let series = self.keys.iter().find(open);
-        series.is_none_or(|spec| (argc + 1 - usize::from(spec.first)).is_multiple_of(usize::from(spec.step)))
+        let series = self.keys.iter().find_map(KeySpec::open_step);
+        series.is_none_or(|(first, step)| (argc + 1 - first).is_multiple_of(step))
+    }
+
+    /// For a command that can be split: how many arguments, key included, come with each key, and
+    /// how many behind the last key belong to all.
+    pub fn split_shape(&self) -> (usize, usize) {
+        let Some(KeySpec { find: Find::Range { last, step, .. }, .. }) = self.keys.first() else {
+            return (1, 0);
+        };
+        (usize::from(*step), usize::from(last.unsigned_abs().saturating_sub(1)))
     }
 
     /// Indices of the keys in `args` (the command's name excluded).
-    pub fn key_positions(&self, args: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
-        let argc = args.len();
-        self.keys.iter().flat_map(move |spec| spec.indices(argc))
+    pub fn key_positions<'a>(&self, args: &'a [&'a [u8]]) -> impl Iterator<Item = usize> + use<'a> {
+        self.keys.iter().flat_map(move |spec| spec.indices(args))
     }
 
     /// The slot that all keys in `args` share; `None` if there are no keys.
@@ -299,6 +309,7 @@ const fn new(id: Id, full_name: &'static str, arity: i32, kind: Kind) -> Spec {
         keys: &[],
         kind,
         split: None,
+        timeout: None,
         explicit_categories: 0,
         tips: &[],
         doc: Doc {
@@ -326,6 +337,13 @@ impl Spec {
     pub(crate) const fn shown_as_read(mut self) -> Self {
         self.flags = Flags(self.flags.0 & !flag::WRITE | flag::READONLY);
         self
+    }
+
+    /// May wait until it can be served: its handler tries once, and answers
+    /// [`CommandError::WouldBlock`] if it cannot be served now.
+    pub const fn blocking(mut self, timeout: Timeout) -> Self {
+        self.timeout = Some(timeout);
+        self.flags(flag::BLOCKING)
     }
 
     /// Adds bits of [`crate::flags::category`].

@@ -3,7 +3,7 @@
 use resp::Reply;
 
 use super::info::key_flags;
-use crate::keyspec::KeySpec;
+use crate::keyspec::{KeySpec, key_flag};
 use crate::{Args, CommandError, Spec, lookup};
 
 /// COMMAND GETKEYS command [arg …]
@@ -25,8 +25,9 @@ fn keys_of(argv: &[&[u8]], show: impl Fn(&[u8], &KeySpec) -> Reply) -> Result<Re
         return Err(CommandError::GetKeysArity);
     }
     let args = &argv[1..];
-    let of_spec = |keys: &'static KeySpec| keys.indices(args.len()).map(move |at| (at, keys));
-    let found: Vec<_> = spec.keys.iter().flat_map(of_spec).map(|(at, keys)| show(args[at], keys)).collect();
+    let of_spec = |keys: &'static KeySpec| keys.indices(args).map(move |at| (at, keys));
+    let named = spec.keys.iter().filter(|keys| keys.flags & key_flag::NOT_KEY == 0);
+    let found: Vec<_> = named.flat_map(of_spec).map(|(at, keys)| show(args[at], keys)).collect();
     if found.is_empty() { Err(CommandError::GetKeysInvalid) } else { Ok(Reply::Array(found)) }
 }
 

@@ -3,7 +3,8 @@
 use resp::Reply;
 
 use super::by_full_name;
-use crate::keyspec::{KeySpec, legacy_range};
+use crate::flags::flag;
+use crate::keyspec::{Begin, Find, KeySpec, legacy_range};
 use crate::{Args, Spec, table};
 
 /// COMMAND without a subcommand.
@@ -20,11 +21,12 @@ pub fn info(args: &Args<'_>) -> Reply {
 }
 
 fn describe(spec: &Spec) -> Reply {
-    let (first, last, step) = legacy_range(spec.keys);
+    let (first, last, step, movable) = legacy_range(spec.keys);
+    let flags = spec.flags.with(if movable { flag::MOVABLE_KEYS } else { 0 });
     Reply::Array(vec![
         Reply::bulk(spec.full_name),
         Reply::Int(i64::from(spec.arity)),
-        Reply::Set(spec.flags.names().map(Reply::Simple).collect()),
+        Reply::Set(flags.names().map(Reply::Simple).collect()),
         Reply::Int(first),
         Reply::Int(last),
         Reply::Int(step),
@@ -41,18 +43,51 @@ fn key_spec(spec: &KeySpec) -> Reply {
         fields.push((Reply::bulk("notes"), Reply::bulk(notes)));
     }
     fields.push((Reply::bulk("flags"), key_flags(spec)));
-    let index = vec![(Reply::bulk("index"), Reply::Int(i64::from(spec.first)))];
-    fields.push((Reply::bulk("begin_search"), typed("index", index)));
-    let range = vec![
-        (Reply::bulk("lastkey"), Reply::Int(i64::from(spec.last))),
-        (Reply::bulk("keystep"), Reply::Int(i64::from(spec.step))),
-        (Reply::bulk("limit"), Reply::Int(0)),
-    ];
-    fields.push((Reply::bulk("find_keys"), typed("range", range)));
+    fields.push((Reply::bulk("begin_search"), begin_search(spec.begin)));
+    let find_keys = if matches!(spec.begin, Begin::Hidden { .. }) { unknown() } else { find_keys(spec.find) };
+    fields.push((Reply::bulk("find_keys"), find_keys));
     Reply::Map(fields)
 }
 
-fn typed(kind: &str, spec: Vec<(Reply, Reply)>) -> Reply {
+fn begin_search(begin: Begin) -> Reply {
+    match begin {
+        Begin::Index(first) => typed("index", &[("index", i64::from(first))]),
+        Begin::Keyword { word, start } => {
+            let spec = [
+                (Reply::bulk("keyword"), Reply::bulk(word)),
+                (Reply::bulk("startfrom"), Reply::Int(i64::from(start))),
+            ];
+            of_type("keyword", spec.into())
+        }
+        Begin::Hidden { .. } => unknown(),
+    }
+}
+
+fn find_keys(find: Find) -> Reply {
+    match find {
+        Find::Range { last, step, limit } => {
+            let spec =
+                [("lastkey", i64::from(last)), ("keystep", i64::from(step)), ("limit", i64::from(limit))];
+            typed("range", &spec)
+        }
+        Find::Count { at, first, step } => {
+            let spec =
+                [("keynumidx", i64::from(at)), ("firstkey", i64::from(first)), ("keystep", i64::from(step))];
+            typed("keynum", &spec)
+        }
+    }
+}
+
+fn unknown() -> Reply {
+    typed("unknown", &[])
+}
+
+fn typed(kind: &str, numbers: &[(&str, i64)]) -> Reply {
+    let spec = numbers.iter().map(|&(name, number)| (Reply::bulk(name), Reply::Int(number)));
+    of_type(kind, spec.collect())
+}
+
+fn of_type(kind: &str, spec: Vec<(Reply, Reply)>) -> Reply {
     Reply::Map(vec![(Reply::bulk("type"), Reply::bulk(kind)), (Reply::bulk("spec"), Reply::Map(spec))])
 }
 

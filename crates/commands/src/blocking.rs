@@ -1,0 +1,112 @@
+//! Commands that wait until they can be served. A handler tries once; who waits, and until when, is
+//! decided from the row.
+
+use std::borrow::Cow;
+
+use datatypes::number::parse_i64;
+
+use crate::{Args, CommandError, args};
+
+/// Which argument of a blocking command says how long it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeout {
+    /// The first, in seconds.
+    First,
+    /// The last, in seconds.
+    Last,
+    /// What follows an option that precedes `until`, in milliseconds; without it nothing is waited for.
+    Option { word: &'static str, until: &'static str },
+}
+
+/// A timeout that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeoutError {
+    NotFloat,
+    NotInteger,
+    Negative,
+    OutOfRange,
+}
+
+impl TimeoutError {
+    pub(crate) fn text(self) -> Cow<'static, [u8]> {
+        Cow::Borrowed(match self {
+            Self::NotFloat => b"ERR timeout is not a float or out of range",
+            Self::NotInteger => b"ERR timeout is not an integer or out of range",
+            Self::Negative => b"ERR timeout is negative",
+            Self::OutOfRange => b"ERR timeout is out of range",
+        })
+    }
+}
+
+impl Timeout {
+    /// How long the command waits, in milliseconds; 0 is for ever. `None`: it does not wait.
+    pub fn of(self, args: &Args<'_>) -> Result<Option<u64>, CommandError> {
+        match self {
+            Self::First => timeout_ms(args.at(0)?).map(Some),
+            Self::Last => timeout_ms(args.at(args.len().saturating_sub(1))?).map(Some),
+            Self::Option { word, until } => {
+                let options = args.all().iter().take_while(|arg| !args::is(arg, until));
+                let Some(at) = options.clone().position(|arg| args::is(arg, word)) else { return Ok(None) };
+                block_ms(args.at(at + 1)?).map(Some)
+            }
+        }
+    }
+}
+
+/// Reads a timeout in seconds, fractions allowed, as milliseconds; 0 is for ever.
+pub fn timeout_ms(seconds: &[u8]) -> Result<u64, CommandError> {
+    let refused = |error| Err(CommandError::Timeout(error));
+    let text = std::str::from_utf8(seconds).ok().filter(|text| !text.is_empty());
+    let plain = |text: &&str| !text.starts_with(|first: char| first.is_ascii_whitespace());
+    let Some(number) = text.filter(plain).and_then(|text| text.parse::<f64>().ok()) else {
+        return refused(TimeoutError::NotFloat);
+    };
+    if number.is_nan() {
+        return refused(TimeoutError::NotFloat);
+    }
+    let ms = (number * 1000.0).ceil();
+    if ms > i64::MAX as f64 {
+        return refused(TimeoutError::OutOfRange);
+    }
+    if ms < 0.0 {
+        return refused(TimeoutError::Negative);
+    }
+    Ok(ms as u64)
+}
+
+/// Reads a timeout in whole milliseconds; 0 is for ever.
+pub fn block_ms(ms: &[u8]) -> Result<u64, CommandError> {
+    let ms = parse_i64(ms).ok_or(CommandError::Timeout(TimeoutError::NotInteger))?;
+    u64::try_from(ms).map_err(|_| CommandError::Timeout(TimeoutError::Negative))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_fractions() {
+        let ms = |text: &str| timeout_ms(text.as_bytes()).map_err(|error| error.to_string());
+        assert_eq!(ms("0"), Ok(0));
+        assert_eq!(ms("1.5"), Ok(1500));
+        assert_eq!(ms("0.0001"), Ok(1));
+        assert_eq!(ms("-1"), Err("ERR timeout is negative".into()));
+        assert_eq!(ms("1e300"), Err("ERR timeout is out of range".into()));
+        for text in ["", "x", " 1", "nan", "1 "] {
+            assert_eq!(ms(text), Err("ERR timeout is not a float or out of range".into()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_row_says_where_the_timeout_is() {
+        let wait = |timeout: Timeout, words: &str| {
+            let args: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+            timeout.of(&Args::new(&args)).unwrap()
+        };
+        assert_eq!(wait(Timeout::Last, "a b 2"), Some(2000));
+        assert_eq!(wait(Timeout::First, "2 1 a LEFT"), Some(2000));
+        let block = Timeout::Option { word: "BLOCK", until: "STREAMS" };
+        assert_eq!(wait(block, "count 1 block 5 streams a 0"), Some(5));
+        assert_eq!(wait(block, "count 1 streams block 0"), None);
+    }
+}
