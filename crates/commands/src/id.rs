@@ -197,9 +197,14 @@ pub enum Id {
     Sunionstore = 189,
     Sdiff = 190,
     Sdiffstore = 191,
+    StopWaiting = 192,
+    Transaction = 193,
+    WatchTokens = 194,
+    Watch = 195,
+    Unwatch = 196,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Sdiffstore as usize + 1;
+    pub const COUNT: usize = Self::Unwatch as usize + 1;
 }

@@ -21,6 +21,8 @@ pub struct Edit<'a, 'kv> {
     body: Body,
     /// The head record is not what is stored.
     changed: bool,
+    /// An element was written.
+    touched: bool,
 }
 
 enum Body {
@@ -43,7 +45,7 @@ impl<'a, 'kv> Edit<'a, 'kv> {
             },
         };
         let expiry_ms = entry.live().and_then(|record| record.expiry_ms);
-        Ok(Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false })
+        Ok(Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false, touched: false })
     }
 
     pub(crate) fn create(
@@ -54,7 +56,7 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         expiry_ms: Option<u64>,
     ) -> Self {
         let body = Body::Small(empty(kind));
-        Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false }
+        Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false, touched: false }
     }
 
     pub fn len(&self) -> u64 {
@@ -94,6 +96,7 @@ impl<'a, 'kv> Edit<'a, 'kv> {
             }
             Body::Large(large) => {
                 let is_new = large.put(self.keyspace.kv, name, value)?;
+                self.touched = true;
                 self.changed |= is_new;
                 is_new
             }
@@ -150,6 +153,9 @@ impl<'a, 'kv> Edit<'a, 'kv> {
     /// Writes the head record if it changed; a collection without elements is no key.
     pub fn save(self) {
         if !self.changed {
+            if self.touched {
+                self.keyspace.kv.modified(self.entry.head());
+            }
             return;
         }
         let left = match &self.body {
