@@ -25,6 +25,7 @@ pub mod rdb;
 pub mod record;
 pub mod slots;
 
+pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
 pub use collection::{Edit, Element, Elements, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};

@@ -158,21 +158,42 @@ impl<'a, 'kv> Edit<'a, 'kv> {
             }
             return;
         }
-        if self.is_empty() {
-            // Its parts were removed one by one; those of a predecessor may be left.
-            return match &self.body {
-                Body::Large(large) if self.entry.is_of(large.id()) => self.keyspace.remove_head(self.entry),
-                _ => self.keyspace.remove(self.entry),
-            };
-        }
-        let (large, payload) = match &self.body {
-            Body::Small(small) => (false, Bytes::copy_from_slice(small.payload())),
-            Body::Large(large) => (true, large.payload()),
+        let left = match &self.body {
+            Body::Small(small) if small.len() == 0 => Left::Nothing,
+            Body::Large(large) if large.is_empty() => Left::NoneOf(large.id()),
+            Body::Small(small) => Left::Small(Bytes::copy_from_slice(small.payload())),
+            Body::Large(large) => Left::Large(large.payload()),
         };
-        let string = Record::string(payload);
-        self.keyspace
-            .put(self.entry, &Record { kind: self.kind, expiry_ms: self.expiry_ms, large, ..string });
+        save(self.keyspace, self.entry, self.kind, self.expiry_ms, left);
     }
+}
+
+/// What a change has left of a collection.
+pub(super) enum Left {
+    Nothing,
+    /// No element of a large collection: its parts were removed one by one.
+    NoneOf(u64),
+    /// The payload of the head record.
+    Small(Bytes),
+    Large(Bytes),
+}
+
+/// Writes the head record of a collection; one without elements is no key.
+pub(super) fn save(
+    keyspace: &mut Keyspace<'_>,
+    entry: Entry,
+    kind: Type,
+    expiry_ms: Option<u64>,
+    left: Left,
+) {
+    let (large, payload) = match left {
+        Left::NoneOf(id) if entry.is_of(id) => return keyspace.remove_head(entry),
+        // Parts of a predecessor may be left.
+        Left::Nothing | Left::NoneOf(_) => return keyspace.remove(entry),
+        Left::Small(payload) => (false, payload),
+        Left::Large(payload) => (true, payload),
+    };
+    keyspace.put(entry, &Record { kind, expiry_ms, large, ..Record::string(payload) });
 }
 
 /// A set is one of integers until another member comes.
