@@ -197,9 +197,20 @@ pub enum Id {
     Sunionstore = 189,
     Sdiff = 190,
     Sdiffstore = 191,
+    Move = 192,
+    Swapdb = 193,
+    Sintercard = 194,
+    Memory = 195,
+    MemoryDoctor = 196,
+    MemoryHelp = 197,
+    MemoryMallocStats = 198,
+    MemoryPurge = 199,
+    MemoryStats = 200,
+    MemoryUsage = 201,
+    Debug = 202,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Sdiffstore as usize + 1;
+    pub const COUNT: usize = Self::Debug as usize + 1;
 }

@@ -103,6 +103,15 @@ pub fn place(head: &[u8]) -> &[u8] {
     &head[..HEAD_PREFIX - 1]
 }
 
+/// The stored key of a head record or a part, as it is in another database.
+pub fn in_database(stored: &[u8], db: u8) -> Bytes {
+    let mut moved = stored.to_vec();
+    if let Some(at) = moved.get_mut(2) {
+        *at = db;
+    }
+    Bytes::from(moved)
+}
+
 /// Everything that collection `id`, in the slot and database of `head`, has outside its head record.
 pub fn parts(head: &[u8], id: u64) -> Range<PART_PREFIX> {
     let mut from = [0; PART_PREFIX];

@@ -23,7 +23,9 @@ pub mod number;
 pub mod random;
 pub mod rdb;
 pub mod record;
+pub mod size;
 pub mod slots;
+pub mod swap;
 
 pub use collection::{Edit, Element, Elements, Limits};
 pub use expiry::active_expire;

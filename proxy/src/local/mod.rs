@@ -9,7 +9,7 @@ mod info;
 mod logs;
 mod transaction;
 
-use commands::{Args, CommandError, ProxyCommand, functions, introspect};
+use commands::{Args, CommandError, ProxyCommand, functions, introspect, memory};
 use resp::Reply;
 
 pub use transaction::{Transaction, queue};
@@ -71,6 +71,11 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         P::FunctionList => functions::list(&table).map_err(Reply::from),
         P::FunctionRestore => functions::restore(&table).map_err(Reply::from),
         P::FunctionStats => Ok(functions::stats()),
+        P::MemoryDoctor => Ok(memory::doctor()),
+        P::MemoryMallocStats => Ok(memory::malloc_stats()),
+        P::MemoryPurge => Ok(memory::purge()),
+        P::MemoryStats => Ok(memory::stats(info::resident_bytes())),
+        P::Debug => Err(CommandError::DebugDisabled.into()),
         P::Help => Ok(introspect::help(call.spec)),
         P::ConfigGet => Ok(config::get(front, args)),
         P::ConfigSet => config::set(front, args),

@@ -123,6 +123,13 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         Ok(is_new)
     }
 
+    /// Holds the members of a set in order of insertion from now on, also if they are integers.
+    pub fn forget_integers(&mut self) {
+        if let Body::Small(small) = &mut self.body {
+            small.forget_integers();
+        }
+    }
+
     /// Whether the element was there.
     pub fn remove(&mut self, name: &[u8]) -> Result<bool, StoreError> {
         let removed = match &mut self.body {

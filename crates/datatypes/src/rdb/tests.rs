@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
-use super::{RdbError, VERSION, Value, dump, dump_hash, restore, seal, unseal};
+use super::{Members, RdbError, VERSION, Value, dump, dump_hash, dump_set, restore, seal, unseal};
 use crate::collection::Element;
 use crate::record::{Record, Type};
 
@@ -76,8 +76,7 @@ fn what_is_no_value_is_refused() {
 
 #[test]
 fn other_types_are_named() {
-    for (kind, name) in [(14, "list"), (20, "set"), (17, "zset"), (13, "hash"), (21, "stream"), (7, "module")]
-    {
+    for (kind, name) in [(14, "list"), (17, "zset"), (13, "hash"), (21, "stream"), (7, "module")] {
         assert_eq!(restore(&sealed(&[kind, 0], VERSION)), Err(RdbError::Unsupported(name)));
     }
     let list = Record { kind: Type::List, ..Record::string(Bytes::new()) };
@@ -133,6 +132,45 @@ fn what_is_no_hash_is_refused() {
     assert_eq!(restore(&sealed(good, VERSION)), Ok(Value::Hash(fields(&[("1", "2")]))));
 }
 
+fn set(form: u8, large: bool, members: &[&str]) -> (Bytes, Vec<Bytes>) {
+    let record = Record { kind: Type::Set, large, ..Record::string(Bytes::copy_from_slice(&[form])) };
+    let elements: Vec<Element> = fields(&members.iter().map(|name| (*name, "")).collect::<Vec<_>>());
+    let names = elements.iter().map(|element| element.name.clone()).collect();
+    (dump_set(&record, &elements), names)
+}
+
+#[test]
+fn sets_survive_the_round_trip() {
+    let numbers = ["-9223372036854775808", "-32769", "-1", "0", "7", "2147483648"];
+    for (form, large, members) in
+        [(0, false, &["a", "", "-1"][..]), (0, true, &["b", "5"]), (1, false, &numbers)]
+    {
+        let (payload, names) = set(form, large, members);
+        let listpack = form == 0 && !large;
+        assert_eq!(restore(&payload), Ok(Value::Set(Members { members: names, listpack })));
+    }
+    for (members, width) in [(&["-32768", "32767"][..], 2), (&["-1", "32768"], 4), (&["2147483648"], 8)] {
+        let (payload, _) = set(1, false, members);
+        assert_eq!(payload[2], width);
+    }
+}
+
+#[test]
+fn what_is_no_set_is_refused() {
+    for body in [
+        &b"\x02"[..],
+        b"\x02\x00",
+        b"\x02\x02\x01a",
+        b"\x0B\x08\x02\0\0\0\0\0\0\0",               // no members
+        b"\x0B\x0A\x03\0\0\0\x01\0\0\0\x01\x01",     // no such width
+        b"\x0B\x0A\x02\0\0\0\x02\0\0\0\x01\x01",     // not as many as it tells
+        b"\x0B\x0C\x02\0\0\0\x02\0\0\0\x02\0\x01\0", // not in order
+        b"\x14\x07\x07\0\0\0\0\0\xFF",
+    ] {
+        assert_eq!(restore(&sealed(body, VERSION)), Err(RdbError::Format), "{body:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn strings_survive_the_round_trip(text in prop_oneof![
@@ -145,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(kind in prop_oneof![Just(0u8), Just(4), Just(16), any::<u8>()], encoding in any::<u8>(), noise: Vec<u8>) {
+    fn random_bytes_never_panic(kind in prop_oneof![Just(0u8), Just(2), Just(4), Just(11), Just(16), Just(20), any::<u8>()], encoding in any::<u8>(), noise: Vec<u8>) {
         let body = [&[kind, encoding], noise.as_slice()].concat();
         let _ = (restore(&sealed(&body, VERSION)), restore(&body));
     }

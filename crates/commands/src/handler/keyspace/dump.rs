@@ -1,6 +1,6 @@
 //! DUMP and RESTORE: values in the form of Redis's RDB files.
 
-use datatypes::rdb::{self, RdbError, Value};
+use datatypes::rdb::{self, Members, RdbError, Value};
 use datatypes::{Edit, Element, Elements, Kv, KvMut, Type};
 use resp::Reply;
 
@@ -15,6 +15,10 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
         Type::Hash => {
             let fields = Elements::of(&record, cx.db, key)?.all(kv)?;
             rdb::dump_hash(&fields, record.large)
+        }
+        Type::Set => {
+            let members = Elements::of(&record, cx.db, key)?.all(kv)?;
+            rdb::dump_set(&record, &members)
         }
         _ => rdb::dump(&record)?,
     }))
@@ -39,6 +43,10 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);
             restore_elements(hash, &fields)?;
         }
+        Value::Set(members) => {
+            let set = keyspace.create(entry, Type::Set, cx.limits.set, expiry_ms);
+            restore_members(set, &members, cx)?;
+        }
     }
     Ok(Reply::OK)
 }
@@ -50,6 +58,24 @@ fn restore_elements(mut collection: Edit<'_, '_>, elements: &[Element]) -> Resul
         }
     }
     collection.save();
+    Ok(())
+}
+
+fn restore_members(mut set: Edit<'_, '_>, members: &Members, cx: &Cx) -> Result<(), CommandError> {
+    let limit = if members.listpack { cx.limits.set.entries } else { cx.limits.set_integers };
+    if members.listpack {
+        set.forget_integers();
+    }
+    // As Redis, which decides by their number before it looks at them.
+    if members.members.len() as u64 > limit {
+        set.grow()?;
+    }
+    for member in &members.members {
+        if !set.add(member, cx.limits.set_integers)? {
+            return Err(RdbError::Format.into());
+        }
+    }
+    set.save();
     Ok(())
 }
 
