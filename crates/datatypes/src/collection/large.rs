@@ -11,6 +11,8 @@ use crate::record::{Record, corrupt};
 /// The only form of a part so far.
 const FORM_PLAIN: u8 = 0;
 const POSITION_BYTES: usize = 4;
+/// Where a part that is no element begins: behind the last position.
+pub(super) const OTHER_PARTS: [u8; POSITION_BYTES] = [0xFF; POSITION_BYTES];
 /// Parts copied at a time.
 const COPY_CHUNK: usize = 512;
 
@@ -97,7 +99,9 @@ impl Large {
         let mut failed = false;
         let mut start = KeyBuf::from_slice(&self.range.from);
         start.extend_from_slice(&from.to_be_bytes());
-        kv.scan(&start, &self.range.to, &mut |stored, value| match split_part(stored, value) {
+        let mut end = KeyBuf::from_slice(&self.range.from);
+        end.extend_from_slice(&OTHER_PARTS);
+        kv.scan(&start, &end, &mut |stored, value| match split_part(stored, value) {
             Some((position, name, value)) => visit(position, name, value),
             None => {
                 failed = true;
@@ -165,15 +169,20 @@ pub fn drop_parts(kv: &mut dyn KvMut, head: &[u8], record: &Record) {
     }
 }
 
-/// Where an element lies among those of its large collection: FNV-1a, mixed (the finalizer of
-/// MurmurHash3), its upper half. Part of what is stored and of what cursors mean, so it never changes.
+/// Where an element lies among those of its large collection: the upper half of a hash. Part of what
+/// is stored and of what cursors mean, so it never changes. What is behind the last position is no
+/// element.
 pub fn position(name: &[u8]) -> u32 {
-    let hash = name
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325u64, |hash, &b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let upper = (mixed(0xcbf2_9ce4_8422_2325, name) >> 32) as u32;
+    upper.min(u32::MAX - 1)
+}
+
+/// A hash: FNV-1a from a seed on, mixed (the finalizer of MurmurHash3).
+pub(super) fn mixed(seed: u64, bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(seed, |hash, &b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     let hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    ((hash ^ hash >> 33) >> 32) as u32
+    hash ^ hash >> 33
 }
 
 fn split_part<'a>(stored: &'a [u8], value: &'a [u8]) -> Option<(u32, &'a [u8], &'a [u8])> {

@@ -10,6 +10,7 @@
 //!         element := length name  length value                            length := LEB128, u32
 //! large   payload of the head record := id:u64be  len:u64be
 //!         part    := … id:u64be  position:u32be  name  →  form:u8 (00)  value
+//!                  | … id:u64be  FFFFFFFF  kind:u8  …     what else its type keeps
 //! ```
 //!
 //! A small collection costs one read and one write, whatever is done to it. Of a large one, an
@@ -26,14 +27,15 @@
 //! head record and the range of the id. (A type that can be large *and* empty must keep a part, or
 //! its id could be drawn again.)
 //!
-//! Other types add their own parts under `id` (a score index, a list's nodes), and their own fields
-//! behind the id in the head record; [`drop_parts`] and RENAME need not know them, COPY copies them.
+//! Other types add their own parts under `id` ([`ranked`], an index), and their own fields behind the
+//! length in the head record; [`drop_parts`] and RENAME need not know them, COPY copies them.
 
 mod edit;
 mod elements;
 mod large;
 mod limits;
 mod pick;
+pub mod ranked;
 mod small;
 #[cfg(test)]
 mod tests;
