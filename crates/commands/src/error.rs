@@ -1,11 +1,15 @@
 //! Everything a command can fail with, and the exact text that clients see.
 
+mod field;
+
 use std::borrow::Cow;
 
 use datatypes::StoreError;
 use datatypes::hyperloglog::HllError;
 use datatypes::rdb::RdbError;
 use resp::Reply;
+
+pub use field::FieldError;
 
 use crate::blocking::TimeoutError;
 
@@ -72,6 +76,7 @@ pub enum CommandError {
     /// A payload of DUMP.
     Payload(RdbError),
     Function(FunctionError),
+    Field(FieldError),
     Intersection(IntersectionError),
     Swap(SwapError),
     Timeout(TimeoutError),
@@ -158,6 +163,7 @@ impl CommandError {
             Self::Function(error) => return error.text(),
             Self::Intersection(error) => error.text(),
             Self::Swap(error) => error.text(),
+            Self::Field(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",

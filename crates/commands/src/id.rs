@@ -208,9 +208,21 @@ pub enum Id {
     MemoryStats = 200,
     MemoryUsage = 201,
     Debug = 202,
+    Hexpire = 203,
+    Hpexpire = 204,
+    Hexpireat = 205,
+    Hpexpireat = 206,
+    Httl = 207,
+    Hpttl = 208,
+    Hexpiretime = 209,
+    Hpexpiretime = 210,
+    Hpersist = 211,
+    Hgetex = 212,
+    Hsetex = 213,
+    Hgetdel = 214,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Debug as usize + 1;
+    pub const COUNT: usize = Self::Hgetdel as usize + 1;
 }

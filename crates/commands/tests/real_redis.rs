@@ -197,8 +197,24 @@ fn no_functions_look_alike() {
     assert_eq!(refused, "-ERR Functions are not supported yet, and the payload holds some");
 }
 
-/// Commands that 7.2 brought.
-const NEWER: [&str; 3] = ["client|no-touch", "client|setinfo", "cluster|myshardid"];
+/// Commands that 7.2 and later versions brought.
+const NEWER: [&str; 15] = [
+    "client|no-touch",
+    "client|setinfo",
+    "cluster|myshardid",
+    "hexpire",
+    "hexpireat",
+    "hexpiretime",
+    "hgetdel",
+    "hgetex",
+    "hpersist",
+    "hpexpire",
+    "hpexpireat",
+    "hpexpiretime",
+    "hpttl",
+    "hsetex",
+    "httl",
+];
 
 /// Commands that only Miraft has.
 const OURS: [&str; 1] = ["cluster|metaraft"];

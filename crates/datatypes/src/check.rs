@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::collection::{Elements, Large};
+use crate::collection::{Elements, Large, check_due};
 use crate::key;
 use crate::kv::Kv;
 use crate::mem::MemKv;
@@ -23,8 +23,8 @@ pub fn check_invariants(kv: &MemKv) {
         if let Some(head) = key::parse_head(stored) {
             counts[usize::from(head.db)] += 1;
             let record = Record::decode(value.clone()).expect("a readable record");
-            expiring.extend(record.expiry_ms.map(|when| key::expiry(when, stored)));
-            if let Some((id, len)) = check_collection(stored, &record) {
+            expiring.extend(record.due().map(|when| key::expiry(when, stored)));
+            if let Some((id, len)) = check_collection(kv, stored, &record) {
                 let other = named.insert((head.slot.number(), head.db, id), len);
                 assert!(other.is_none(), "two keys with the elements of one collection");
             }
@@ -43,11 +43,12 @@ pub fn check_invariants(kv: &MemKv) {
     }
 }
 
-/// Id and length of a large collection; an empty collection is no key.
-fn check_collection(stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+/// Id and number of parts of a large collection; an empty collection is no key.
+fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());
-        return Some((record.collection_id()?, large.len()));
+        let others = if record.kind == Type::Hash { check_due(&mut kv.clone(), record, stored) } else { 0 };
+        return Some((record.collection_id()?, large.len() + others));
     }
     if matches!(record.kind, Type::Hash | Type::Set) {
         let len = Elements::Small(record.payload.clone()).len().expect("readable elements");

@@ -147,7 +147,7 @@ pub fn parse_part(stored: &[u8]) -> Option<PartKey<'_>> {
     (prefix[3] == KIND_PART).then_some(PartKey { slot, db: prefix[2], id, part })
 }
 
-/// Key of the expiry index entry for the head record stored under `head`.
+/// Key of the expiry index entry for the head record stored under `head`: see [`crate::Record::due`].
 pub fn expiry(when_ms: u64, head: &[u8]) -> Bytes {
     let mut buf = Vec::with_capacity(EXPIRY_PREFIX + head.len() - HEAD_PREFIX);
     buf.extend_from_slice(&EXPIRY_MARK);

@@ -27,7 +27,7 @@ pub mod size;
 pub mod slots;
 pub mod swap;
 
-pub use collection::{Edit, Element, Elements, Limits};
+pub use collection::{Edit, Element, Elements, Field, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
 pub use kv::{Kv, KvMut, StoreError};

@@ -18,7 +18,7 @@ pub fn stored_bytes(
     samples: u64,
 ) -> Result<u64, StoreError> {
     let head = key::head_buf(db, key);
-    let indexed = record.expiry_ms.map_or(0, |when| key::expiry(when, &head).len());
+    let indexed = record.due().map_or(0, |when| key::expiry(when, &head).len());
     let own = (head.len() + record.encode().len() + indexed) as u64;
     let Some(large) = Large::of(record, &head)? else { return Ok(own) };
     let alike = matches!(record.kind, Type::Hash | Type::Set);

@@ -76,7 +76,7 @@ impl Contents {
 /// When a head record is in the expiry index.
 fn due(stored: &[u8], value: &Bytes) -> Result<Option<u64>, StoreError> {
     match key::parse_head(stored) {
-        Some(_) => Ok(Record::decode(value.clone())?.expiry_ms),
+        Some(_) => Ok(Record::decode(value.clone())?.due()),
         None => Ok(None),
     }
 }

@@ -13,7 +13,7 @@ use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
 use super::write::put_string;
-use crate::collection::Element;
+use crate::collection::{Element, Field};
 use crate::record::{Record, Type};
 
 /// The byte before a value.
@@ -27,6 +27,8 @@ pub enum Value<'a> {
     String(Cow<'a, [u8]>),
     /// At least one field, in their order; fields may repeat.
     Hash(Vec<Element>),
+    /// Likewise; they may expire.
+    ExpiringHash(Vec<Field>),
     Set(Members),
 }
 
@@ -58,10 +60,17 @@ pub fn restore(payload: &[u8]) -> Result<Value<'_>, RdbError> {
 }
 
 fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
-    let name = match input.byte()? {
+    let kind = input.byte()?;
+    let name = match kind {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
+        hash::EXPIRING | hash::EXPIRING_PRE_GA => {
+            return hash::read_expiring(input, kind).map(Value::ExpiringHash);
+        }
+        hash::EXPIRING_LISTPACK | hash::EXPIRING_LISTPACK_PRE_GA => {
+            return hash::read_expiring_listpack(input, kind).map(Value::ExpiringHash);
+        }
         set::SET => return set::read(input).map(Value::Set),
         set::SET_INTSET => return set::read_intset(input).map(Value::Set),
         set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
