@@ -202,9 +202,32 @@ pub enum Id {
     WatchTokens = 194,
     Watch = 195,
     Unwatch = 196,
+    Move = 197,
+    Swapdb = 198,
+    Sintercard = 199,
+    Memory = 200,
+    MemoryDoctor = 201,
+    MemoryHelp = 202,
+    MemoryMallocStats = 203,
+    MemoryPurge = 204,
+    MemoryStats = 205,
+    MemoryUsage = 206,
+    Debug = 207,
+    Hexpire = 208,
+    Hpexpire = 209,
+    Hexpireat = 210,
+    Hpexpireat = 211,
+    Httl = 212,
+    Hpttl = 213,
+    Hexpiretime = 214,
+    Hpexpiretime = 215,
+    Hpersist = 216,
+    Hgetex = 217,
+    Hsetex = 218,
+    Hgetdel = 219,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Unwatch as usize + 1;
+    pub const COUNT: usize = Self::Hgetdel as usize + 1;
 }

@@ -10,7 +10,7 @@ mod logs;
 mod transaction;
 mod watch;
 
-use commands::{Args, CommandError, ProxyCommand, Spec, functions, introspect};
+use commands::{Args, CommandError, ProxyCommand, Spec, functions, introspect, memory};
 use resp::Reply;
 
 pub use transaction::{Transaction, queue};
@@ -121,6 +121,11 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::FunctionList => functions::list(&table).map_err(Reply::from),
         P::FunctionRestore => functions::restore(&table).map_err(Reply::from),
         P::FunctionStats => Ok(functions::stats()),
+        P::MemoryDoctor => Ok(memory::doctor()),
+        P::MemoryMallocStats => Ok(memory::malloc_stats()),
+        P::MemoryPurge => Ok(memory::purge()),
+        P::MemoryStats => Ok(memory::stats(info::resident_bytes())),
+        P::Debug => Err(CommandError::DebugDisabled.into()),
         P::Help => Ok(introspect::help(spec)),
         P::ConfigGet => Ok(config::get(front, args)),
         P::ConfigSet => config::set(front, args),
