@@ -93,6 +93,13 @@ pub fn parse_head(stored: &[u8]) -> Option<HeadKey<'_>> {
     (prefix[3] == KIND_HEAD).then_some(HeadKey { slot, db: prefix[2], key })
 }
 
+/// Whether a range that begins at `from` holds head records of more than one key: it is that of a
+/// flush, not of a collection's parts.
+pub fn spans_heads(from: &[u8]) -> bool {
+    from.first().is_some_and(|&first| first != EXPIRY_MARK[0])
+        && from.get(HEAD_PREFIX - 1).is_none_or(|&kind| kind <= KIND_HEAD)
+}
+
 /// The user key inside the stored key of a head record.
 pub fn user_key(head: &Bytes) -> Bytes {
     head.slice(HEAD_PREFIX..)

@@ -12,6 +12,7 @@
 
 use bytes::Bytes;
 
+use crate::collection::sorted::SortedEdit;
 use crate::collection::{Edit, Large, SmallLimits, drop_parts, is_spent};
 use crate::key;
 use crate::kv::{Kv, KvMut, StoreError};
@@ -168,6 +169,25 @@ impl<'a> Keyspace<'a> {
         Edit::create(self, entry, kind, limits, expiry_ms)
     }
 
+    /// [`Self::edit`] of a sorted set.
+    pub fn edit_sorted(
+        &mut self,
+        entry: Entry,
+        limits: SmallLimits,
+    ) -> Result<SortedEdit<'_, 'a>, StoreError> {
+        SortedEdit::open(self, entry, limits)
+    }
+
+    /// [`Self::create`] of a sorted set.
+    pub fn create_sorted(
+        &mut self,
+        entry: Entry,
+        limits: SmallLimits,
+        expiry_ms: Option<u64>,
+    ) -> SortedEdit<'_, 'a> {
+        SortedEdit::create(self, entry, limits, expiry_ms)
+    }
+
     /// Moves the live key of `source`, its expiry included, to the key of `target`, whatever is there.
     ///
     /// Within a slot and database this is two writes, however large the value is.
@@ -212,6 +232,11 @@ impl<'a> Keyspace<'a> {
         self.reindex(&entry, None);
         self.kv.add_key_count(entry.db, -1);
         self.kv.delete(entry.head);
+    }
+
+    /// A number that nobody can foresee.
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random.next_u64()
     }
 
     /// An id that no collection in the slot and database of `head` has: nothing is stored under it.

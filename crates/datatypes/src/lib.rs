@@ -27,6 +27,7 @@ pub mod size;
 pub mod slots;
 pub mod swap;
 
+pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
 pub use collection::{Edit, Element, Elements, Field, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};

@@ -21,6 +21,8 @@ pub struct Edit<'a, 'kv> {
     body: Body,
     /// The head record is not what is stored.
     changed: bool,
+    /// An element was written.
+    touched: bool,
 }
 
 enum Body {
@@ -58,7 +60,7 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         };
         let (body, changed) = body.at(keyspace.now_ms)?;
         let expiry_ms = entry.live().and_then(|record| record.expiry_ms);
-        Ok(Self { keyspace, entry, kind, expiry_ms, limits, body, changed })
+        Ok(Self { keyspace, entry, kind, expiry_ms, limits, body, changed, touched: false })
     }
 
     pub(crate) fn create(
@@ -69,7 +71,7 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         expiry_ms: Option<u64>,
     ) -> Self {
         let body = Body::Small(empty(kind));
-        Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false }
+        Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false, touched: false }
     }
 
     pub fn len(&self) -> u64 {
@@ -127,6 +129,7 @@ impl<'a, 'kv> Edit<'a, 'kv> {
             Body::Large(large) => {
                 let due = large.due;
                 let is_new = large.put_expiring(self.keyspace.kv, name, value, expiry_ms)?;
+                self.touched = true;
                 self.changed |= is_new || large.due != due;
                 is_new
             }
@@ -201,23 +204,47 @@ impl<'a, 'kv> Edit<'a, 'kv> {
     /// Writes the head record if it changed; a collection without elements is no key.
     pub fn save(self) {
         if !self.changed {
+            if self.touched {
+                self.keyspace.kv.modified(self.entry.head());
+            }
             return;
         }
-        if self.is_empty() {
-            // Its parts were removed one by one; those of a predecessor may be left.
-            return match &self.body {
-                Body::Large(large) if self.entry.is_of(large.id()) => self.keyspace.remove_head(self.entry),
-                _ => self.keyspace.remove(self.entry),
-            };
-        }
-        let (large, payload) = match &self.body {
-            Body::Small(small) => (false, Bytes::copy_from_slice(small.payload())),
-            Body::Large(large) => (true, large.payload()),
+        let left = match &self.body {
+            Body::Small(small) if small.len() == 0 => Left::Nothing,
+            Body::Large(large) if large.is_empty() => Left::NoneOf(large.id()),
+            Body::Small(small) => Left::Small(Bytes::copy_from_slice(small.payload())),
+            Body::Large(large) => Left::Large(large.payload()),
         };
-        let string = Record::string(payload);
-        self.keyspace
-            .put(self.entry, &Record { kind: self.kind, expiry_ms: self.expiry_ms, large, ..string });
+        save(self.keyspace, self.entry, self.kind, self.expiry_ms, left);
     }
+}
+
+/// What a change has left of a collection.
+pub(super) enum Left {
+    Nothing,
+    /// No element of a large collection: its parts were removed one by one.
+    NoneOf(u64),
+    /// The payload of the head record.
+    Small(Bytes),
+    Large(Bytes),
+}
+
+/// Writes the head record of a collection; one without elements is no key.
+pub(super) fn save(
+    keyspace: &mut Keyspace<'_>,
+    entry: Entry,
+    kind: Type,
+    expiry_ms: Option<u64>,
+    left: Left,
+) {
+    let (large, payload) = match left {
+        Left::NoneOf(id) if entry.is_of(id) => return keyspace.remove_head(entry),
+        // Parts of a predecessor may be left.
+        Left::Nothing | Left::NoneOf(_) => return keyspace.remove(entry),
+        Left::Small(payload) => (false, payload),
+        Left::Large(payload) => (true, payload),
+    };
+    keyspace.put(entry, &Record { kind, expiry_ms, large, ..Record::string(payload) });
 }
 
 /// A set is one of integers until another member comes.

@@ -84,6 +84,15 @@ impl Large {
         payload.freeze()
     }
 
+    /// What the type keeps behind the length.
+    pub fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
+    pub fn with_rest(self, rest: Bytes) -> Self {
+        Self { rest, ..self }
+    }
+
     pub fn id(&self) -> u64 {
         self.id
     }
@@ -152,6 +161,17 @@ impl Large {
         self.reindex(kv, name, None, expiry_ms);
         self.put_part(kv, &self.part(name), value, expiry_ms);
         self.len += 1;
+    }
+
+    /// Stores an element of which is known that it is there.
+    pub fn replace(&self, kv: &mut dyn KvMut, name: &[u8], value: &[u8]) {
+        self.put_part(kv, &self.part(name), value, None);
+    }
+
+    /// Removes an element of which is known that it is there.
+    pub fn remove_known(&mut self, kv: &mut dyn KvMut, name: &[u8]) {
+        kv.delete(Bytes::copy_from_slice(&self.part(name)));
+        self.len = self.len.saturating_sub(1);
     }
 
     /// Whether the element was there.

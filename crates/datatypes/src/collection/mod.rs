@@ -27,7 +27,7 @@
 //! head record and the range of the id. (A type that can be large *and* empty must keep a part, or
 //! its id could be drawn again.)
 //!
-//! Other types add their own parts under `id` ([`ranked`], an index), and their own fields behind the
+//! Other types ([`sorted`]) add their own parts under `id` ([`ranked`], an index), and their own fields behind the
 //! length in the head record; [`drop_parts`] and RENAME need not know them, COPY copies them.
 
 mod due;
@@ -38,6 +38,7 @@ mod limits;
 mod pick;
 pub mod ranked;
 mod small;
+pub mod sorted;
 #[cfg(test)]
 mod tests;
 

@@ -210,24 +210,33 @@ impl Small {
 
     /// Adds a number, written as `name`, to one of integers. Whether it is new.
     pub fn put_integer(&mut self, number: i64, name: &[u8]) -> Result<bool, StoreError> {
-        let mut at = self.payload.len();
-        let mut walk = self.walk();
+        if self.walk().find(name)?.is_some() {
+            return Ok(false);
+        }
+        self.insert(name, b"", |other| Ok(parse_i64(other.name).ok_or_else(corrupt)? < number))?;
+        Ok(true)
+    }
+
+    /// Puts a new element behind those that lie before it.
+    pub fn insert(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        is_before: impl Fn(&Found<'_>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let (mut at, mut walk) = (self.payload.len(), self.walk());
         while let Some(found) = walk.next()? {
-            let other = parse_i64(found.name).ok_or_else(corrupt)?;
-            if other == number {
-                return Ok(false);
-            }
-            if other > number {
+            if !is_before(&found)? {
                 at = found.start;
                 break;
             }
         }
-        let mut element = Vec::with_capacity(name.len() + 2);
+        let mut element = Vec::with_capacity(name.len() + value.len() + 4);
         put_bytes(&mut element, name);
-        put_bytes(&mut element, b"");
+        put_bytes(&mut element, value);
         self.payload.splice(at..at, element);
         self.len += 1;
-        Ok(true)
+        Ok(())
     }
 
     /// Whether the element was there.
