@@ -49,8 +49,8 @@ fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64,
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());
         let others = match record.kind {
-            Type::Hash => check_due(&mut kv.clone(), record, stored),
             Type::SortedSet => check_index(kv, stored, record),
+            Type::Hash => check_due(&mut kv.clone(), record, stored),
             _ => 0,
         };
         return Some((record.collection_id()?, large.len() + others));

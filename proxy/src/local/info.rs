@@ -126,7 +126,7 @@ fn clients(shared: &Shared) -> Fields {
     fields([
         ("connected_clients", shared.clients.len().to_string()),
         ("maxclients", shared.settings.number(Number::MaxClients).to_string()),
-        ("blocked_clients", "0".to_owned()),
+        ("blocked_clients", shared.clients.blocked().to_string()),
         ("tracking_clients", "0".to_owned()),
     ])
 }
