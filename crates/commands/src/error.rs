@@ -1,9 +1,12 @@
 //! Everything a command can fail with, and the exact text that clients see.
 
+mod json;
+
 use std::borrow::Cow;
 
 use datatypes::StoreError;
 use datatypes::hyperloglog::HllError;
+use datatypes::json::JsonError;
 use datatypes::rdb::RdbError;
 use resp::Reply;
 
@@ -71,6 +74,7 @@ pub enum CommandError {
     Payload(RdbError),
     Function(FunctionError),
     Timeout(TimeoutError),
+    Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
     Store(StoreError),
@@ -101,6 +105,12 @@ impl From<StoreError> for CommandError {
 impl From<HllError> for CommandError {
     fn from(error: HllError) -> Self {
         Self::HyperLogLog(error)
+    }
+}
+
+impl From<JsonError> for CommandError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
     }
 }
 
@@ -141,6 +151,7 @@ impl CommandError {
             }
             Self::Function(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
+            Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),

@@ -197,9 +197,35 @@ pub enum Id {
     Sunionstore = 189,
     Sdiff = 190,
     Sdiffstore = 191,
+    JsonArrappend = 192,
+    JsonArrindex = 193,
+    JsonArrinsert = 194,
+    JsonArrlen = 195,
+    JsonArrpop = 196,
+    JsonArrtrim = 197,
+    JsonClear = 198,
+    JsonDebug = 199,
+    JsonDebugHelp = 200,
+    JsonDebugMemory = 201,
+    JsonDel = 202,
+    JsonForget = 203,
+    JsonGet = 204,
+    JsonMerge = 205,
+    JsonMget = 206,
+    JsonMset = 207,
+    JsonNumincrby = 208,
+    JsonNummultby = 209,
+    JsonObjkeys = 210,
+    JsonObjlen = 211,
+    JsonResp = 212,
+    JsonSet = 213,
+    JsonStrappend = 214,
+    JsonStrlen = 215,
+    JsonToggle = 216,
+    JsonType = 217,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Sdiffstore as usize + 1;
+    pub const COUNT: usize = Self::JsonType as usize + 1;
 }

@@ -6,6 +6,7 @@ mod connection;
 mod hash;
 mod hyperloglog;
 mod internal;
+mod json;
 mod keyspace;
 mod scripting;
 mod server;
@@ -15,12 +16,13 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 12] = [
+static FAMILIES: [&[Spec]; 13] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     set::ROWS,
+    json::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

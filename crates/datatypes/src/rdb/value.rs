@@ -8,11 +8,12 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::RdbError;
-use super::hash;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::write::put_string;
+use super::{hash, json};
 use crate::collection::Element;
+use crate::json::Json;
 use crate::record::{Record, Type};
 
 /// The byte before a value.
@@ -21,11 +22,12 @@ const STRING: u8 = 0;
 const LENGTH_BYTES_MAX: usize = 9;
 
 /// A value out of a payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     String(Cow<'a, [u8]>),
     /// At least one field, in their order; fields may repeat.
     Hash(Vec<Element>),
+    Json(Json),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`].)
@@ -41,6 +43,10 @@ fn body(record: &Record, out: &mut BytesMut) -> Result<(), RdbError> {
         Type::String => {
             out.put_u8(STRING);
             put_string(out, &record.payload);
+            Ok(())
+        }
+        Type::Json => {
+            json::write(out, &record.payload);
             Ok(())
         }
         other => Err(RdbError::Unsupported(other.name())),
@@ -60,12 +66,13 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
+        json::MODULE => return json::read(input).map(Value::Json),
         1 | 10 | 14 | 18 => Type::List.name(),
         2 | 11 | 20 => Type::Set.name(),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),
-        6 | 7 => "module",
+        6 => "module",
         _ => return Err(RdbError::Format),
     };
     Err(RdbError::Unsupported(name))

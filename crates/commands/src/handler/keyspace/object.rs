@@ -27,6 +27,7 @@ fn encoding_of(record: &Record) -> &'static str {
         Type::Set if is_of_integers(&record.payload) => "intset",
         Type::List | Type::Set | Type::Hash | Type::SortedSet => "listpack",
         Type::Stream => "stream",
+        Type::Json => "raw",
     }
 }
 
