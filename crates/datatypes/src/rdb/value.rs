@@ -10,9 +10,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::RdbError;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
+use super::set::{self, Members};
 use super::write::put_string;
 use super::{hash, json};
-use crate::collection::Element;
+use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
 
@@ -28,9 +29,12 @@ pub enum Value<'a> {
     /// At least one field, in their order; fields may repeat.
     Hash(Vec<Element>),
     Json(Json),
+    /// Likewise; they may expire.
+    ExpiringHash(Vec<Field>),
+    Set(Members),
 }
 
-/// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`].)
+/// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
 pub fn dump(record: &Record) -> Result<Bytes, RdbError> {
     let mut out = BytesMut::with_capacity(1 + LENGTH_BYTES_MAX + record.payload.len() + FOOTER_BYTES);
     body(record, &mut out)?;
@@ -62,13 +66,22 @@ pub fn restore(payload: &[u8]) -> Result<Value<'_>, RdbError> {
 }
 
 fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
-    let name = match input.byte()? {
+    let kind = input.byte()?;
+    let name = match kind {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
         json::MODULE => return json::read(input).map(Value::Json),
+        hash::EXPIRING | hash::EXPIRING_PRE_GA => {
+            return hash::read_expiring(input, kind).map(Value::ExpiringHash);
+        }
+        hash::EXPIRING_LISTPACK | hash::EXPIRING_LISTPACK_PRE_GA => {
+            return hash::read_expiring_listpack(input, kind).map(Value::ExpiringHash);
+        }
+        set::SET => return set::read(input).map(Value::Set),
+        set::SET_INTSET => return set::read_intset(input).map(Value::Set),
+        set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
         1 | 10 | 14 | 18 => Type::List.name(),
-        2 | 11 | 20 => Type::Set.name(),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),
