@@ -225,9 +225,35 @@ pub enum Id {
     Hgetex = 217,
     Hsetex = 218,
     Hgetdel = 219,
+    JsonArrappend = 220,
+    JsonArrindex = 221,
+    JsonArrinsert = 222,
+    JsonArrlen = 223,
+    JsonArrpop = 224,
+    JsonArrtrim = 225,
+    JsonClear = 226,
+    JsonDebug = 227,
+    JsonDebugHelp = 228,
+    JsonDebugMemory = 229,
+    JsonDel = 230,
+    JsonForget = 231,
+    JsonGet = 232,
+    JsonMerge = 233,
+    JsonMget = 234,
+    JsonMset = 235,
+    JsonNumincrby = 236,
+    JsonNummultby = 237,
+    JsonObjkeys = 238,
+    JsonObjlen = 239,
+    JsonResp = 240,
+    JsonSet = 241,
+    JsonStrappend = 242,
+    JsonStrlen = 243,
+    JsonToggle = 244,
+    JsonType = 245,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Hgetdel as usize + 1;
+    pub const COUNT: usize = Self::JsonType as usize + 1;
 }

@@ -7,6 +7,7 @@ mod hash;
 mod hash_expiry;
 mod hyperloglog;
 mod internal;
+mod json;
 mod keyspace;
 mod scripting;
 mod server;
@@ -16,13 +17,14 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 13] = [
+static FAMILIES: [&[Spec]; 14] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     hash_expiry::ROWS,
     set::ROWS,
+    json::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,
