@@ -197,9 +197,31 @@ pub enum Id {
     Sunionstore = 189,
     Sdiff = 190,
     Sdiffstore = 191,
+    Lpush = 192,
+    Lpushx = 193,
+    Rpush = 194,
+    Rpushx = 195,
+    Lpop = 196,
+    Rpop = 197,
+    Llen = 198,
+    Lrange = 199,
+    Lindex = 200,
+    Lset = 201,
+    Linsert = 202,
+    Lrem = 203,
+    Ltrim = 204,
+    Lpos = 205,
+    Lmove = 206,
+    Rpoplpush = 207,
+    Lmpop = 208,
+    Blpop = 209,
+    Brpop = 210,
+    Blmove = 211,
+    Brpoplpush = 212,
+    Blmpop = 213,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Sdiffstore as usize + 1;
+    pub const COUNT: usize = Self::Blmpop as usize + 1;
 }

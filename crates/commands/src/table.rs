@@ -7,6 +7,7 @@ mod hash;
 mod hyperloglog;
 mod internal;
 mod keyspace;
+mod list;
 mod scripting;
 mod server;
 mod set;
@@ -15,12 +16,13 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 12] = [
+static FAMILIES: [&[Spec]; 13] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     set::ROWS,
+    list::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::collection::{Elements, Large};
 use crate::key;
 use crate::kv::Kv;
+use crate::list;
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
 
@@ -24,7 +25,7 @@ pub fn check_invariants(kv: &MemKv) {
             counts[usize::from(head.db)] += 1;
             let record = Record::decode(value.clone()).expect("a readable record");
             expiring.extend(record.expiry_ms.map(|when| key::expiry(when, stored)));
-            if let Some((id, len)) = check_collection(stored, &record) {
+            if let Some((id, len)) = check_collection(kv, stored, &record) {
                 let other = named.insert((head.slot.number(), head.db, id), len);
                 assert!(other.is_none(), "two keys with the elements of one collection");
             }
@@ -43,8 +44,12 @@ pub fn check_invariants(kv: &MemKv) {
     }
 }
 
-/// Id and length of a large collection; an empty collection is no key.
-fn check_collection(stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+/// Id and number of parts of a large collection; an empty collection is no key.
+fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+    if record.kind == Type::List {
+        let parts = list::check::check(&mut kv.clone(), record, stored);
+        return record.collection_id().map(|id| (id, parts));
+    }
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());
         return Some((record.collection_id()?, large.len()));

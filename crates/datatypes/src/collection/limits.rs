@@ -1,5 +1,7 @@
 //! Up to where collections stay small.
 
+use crate::list::ListLimit;
+
 /// Limits of a collection that lives in its head record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SmallLimits {
@@ -25,6 +27,8 @@ pub struct Limits {
     pub set: SmallLimits,
     /// set-max-intset-entries
     pub set_integers: u64,
+    /// list-max-listpack-size
+    pub list: ListLimit,
 }
 
 impl Limits {
@@ -32,6 +36,7 @@ impl Limits {
         hash: SmallLimits { entries: 512, value_bytes: 64 },
         set: SmallLimits { entries: 128, value_bytes: 64 },
         set_integers: 512,
+        list: ListLimit::Bytes(8192),
     };
 }
 

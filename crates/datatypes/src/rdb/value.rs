@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::RdbError;
 use super::hash;
+use super::list;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::write::put_string;
@@ -26,6 +27,8 @@ pub enum Value<'a> {
     String(Cow<'a, [u8]>),
     /// At least one field, in their order; fields may repeat.
     Hash(Vec<Element>),
+    /// At least one element.
+    List(Vec<Bytes>),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`].)
@@ -60,7 +63,10 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
-        1 | 10 | 14 | 18 => Type::List.name(),
+        list::LIST => return list::read(input).map(Value::List),
+        list::QUICKLIST => return list::read_quicklist(input).map(Value::List),
+        list::ZIPLIST => return list::read_ziplist(input).map(Value::List),
+        list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
         2 | 11 | 20 => Type::Set.name(),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),

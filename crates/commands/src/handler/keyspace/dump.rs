@@ -1,7 +1,7 @@
 //! DUMP and RESTORE: values in the form of Redis's RDB files.
 
 use datatypes::rdb::{self, RdbError, Value};
-use datatypes::{Edit, Element, Elements, Kv, KvMut, Type};
+use datatypes::{Edit, Element, Elements, Kv, KvMut, List, Type};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace, reader};
@@ -16,6 +16,7 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
             let fields = Elements::of(&record, cx.db, key)?.all(kv)?;
             rdb::dump_hash(&fields, record.large)
         }
+        Type::List => rdb::dump_list(&List::of(&record, cx.db, key)?.listpacks(kv)?),
         _ => rdb::dump(&record)?,
     }))
 }
@@ -38,6 +39,11 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         Value::Hash(fields) => {
             let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);
             restore_elements(hash, &fields)?;
+        }
+        Value::List(elements) => {
+            let mut list = keyspace.create_list(entry, cx.limits.list, expiry_ms);
+            list.fill(&elements)?;
+            list.save()?;
         }
     }
     Ok(Reply::OK)
