@@ -5,6 +5,7 @@ mod elements;
 pub mod hash;
 pub mod hyperloglog;
 pub mod keyspace;
+pub mod list;
 pub mod set;
 pub mod string;
 

@@ -8,6 +8,7 @@ mod hash_expiry;
 mod hyperloglog;
 mod internal;
 mod keyspace;
+mod list;
 mod scripting;
 mod server;
 mod set;
@@ -16,13 +17,14 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 13] = [
+static FAMILIES: [&[Spec]; 14] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     hash_expiry::ROWS,
     set::ROWS,
+    list::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`payload`] is the frame, [`value`] maps between values and records, with a module for each type of
-//! collection; [`read`], [`write`], [`listpack`], [`lzf`] and [`crc64`] are the building blocks, the same
+//! collection; [`read`], [`write`], [`listpack`], [`ziplist`], [`lzf`] and [`crc64`] are the building blocks, the same
 //! for every type of value.
 //!
 //! Bounds: nothing is allocated from a declared length; what is read is in the payload, and what
@@ -20,7 +20,8 @@
 
 mod crc64;
 mod hash;
-mod listpack;
+mod list;
+pub(crate) mod listpack;
 mod lzf;
 mod payload;
 mod read;
@@ -29,8 +30,10 @@ mod set;
 mod tests;
 mod value;
 mod write;
+mod ziplist;
 
 pub use hash::dump_hash;
+pub use list::dump_list;
 pub use payload::{VERSION, VERSION_MAX, seal, unseal};
 pub use set::{Members, dump_set};
 pub use value::{Value, dump, restore};

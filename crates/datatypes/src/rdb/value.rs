@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::RdbError;
 use super::hash;
+use super::list;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
@@ -30,6 +31,8 @@ pub enum Value<'a> {
     /// Likewise; they may expire.
     ExpiringHash(Vec<Field>),
     Set(Members),
+    /// At least one element.
+    List(Vec<Bytes>),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
@@ -74,7 +77,10 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         set::SET => return set::read(input).map(Value::Set),
         set::SET_INTSET => return set::read_intset(input).map(Value::Set),
         set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
-        1 | 10 | 14 | 18 => Type::List.name(),
+        list::LIST => return list::read(input).map(Value::List),
+        list::QUICKLIST => return list::read_quicklist(input).map(Value::List),
+        list::ZIPLIST => return list::read_ziplist(input).map(Value::List),
+        list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),
