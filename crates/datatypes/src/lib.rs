@@ -12,6 +12,8 @@
 pub mod bits;
 pub mod check;
 pub mod collection;
+#[cfg(test)]
+mod counting;
 pub mod expiry;
 pub mod glob;
 pub mod hyperloglog;
