@@ -19,7 +19,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
