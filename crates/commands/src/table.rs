@@ -4,6 +4,7 @@ mod bitmap;
 mod cluster;
 mod connection;
 mod hash;
+mod hash_expiry;
 mod hyperloglog;
 mod internal;
 mod keyspace;
@@ -16,11 +17,12 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 13] = [
+static FAMILIES: [&[Spec]; 14] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
+    hash_expiry::ROWS,
     set::ROWS,
     list::ROWS,
     keyspace::ROWS,

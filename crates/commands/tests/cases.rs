@@ -72,6 +72,11 @@ fn answered_here(kind: Kind) -> bool {
                 | FunctionList
                 | FunctionRestore
                 | FunctionStats
+                | Debug
+                | MemoryDoctor
+                | MemoryMallocStats
+                | MemoryPurge
+                | MemoryStats
         ),
         _ => true,
     }

@@ -26,9 +26,12 @@ pub mod number;
 pub mod random;
 pub mod rdb;
 pub mod record;
+pub mod size;
 pub mod slots;
+pub mod swap;
 
-pub use collection::{Edit, Element, Elements, Limits};
+pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
+pub use collection::{Edit, Element, Elements, Field, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
 pub use kv::{Kv, KvMut, StoreError};

@@ -12,6 +12,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::collection::field_due;
 use crate::kv::StoreError;
 
 /// Type of a value.
@@ -84,6 +85,11 @@ impl Record {
 
     pub fn is_live(&self, now_ms: u64) -> bool {
         self.expiry_ms.is_none_or(|when| now_ms < when)
+    }
+
+    /// When the key or a field of it may expire: under this moment it is in the expiry index.
+    pub fn due(&self) -> Option<u64> {
+        [self.expiry_ms, field_due(self)].into_iter().flatten().min()
     }
 
     /// What names the parts of a large collection; `None` for everything else.

@@ -27,6 +27,8 @@ pub struct Limits {
     pub set: SmallLimits,
     /// set-max-intset-entries
     pub set_integers: u64,
+    /// zset-max-listpack-entries, zset-max-listpack-value
+    pub sorted_set: SmallLimits,
     /// list-max-listpack-size
     pub list: ListLimit,
 }
@@ -36,6 +38,7 @@ impl Limits {
         hash: SmallLimits { entries: 512, value_bytes: 64 },
         set: SmallLimits { entries: 128, value_bytes: 64 },
         set_integers: 512,
+        sorted_set: SmallLimits { entries: 128, value_bytes: 64 },
         list: ListLimit::Bytes(8192),
     };
 }

@@ -25,6 +25,7 @@ pub(crate) mod listpack;
 mod lzf;
 mod payload;
 mod read;
+mod set;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -33,13 +34,14 @@ mod ziplist;
 
 pub use hash::dump_hash;
 pub use list::dump_list;
-pub use payload::{VERSION, seal, unseal};
+pub use payload::{VERSION, VERSION_MAX, seal, unseal};
+pub use set::{Members, dump_set};
 pub use value::{Value, dump, restore};
 
 /// Why a payload is not taken, or a value not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RdbError {
-    #[error("the version is newer than {VERSION}, or the checksum is wrong")]
+    #[error("the version is newer than {VERSION_MAX}, or the checksum is wrong")]
     Footer,
     #[error("the bytes are not an RDB value")]
     Format,
