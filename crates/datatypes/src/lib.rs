@@ -28,7 +28,7 @@ pub mod slots;
 pub use collection::{Edit, Element, Elements, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
-pub use kv::{Kv, KvMut, StoreError};
+pub use kv::{Kv, KvMut, Savepoints, StoreError};
 pub use random::Random;
 pub use record::{Record, StringForm, Type};
 pub use topology::{SLOT_COUNT, Slot, slot_of};

@@ -20,6 +20,7 @@
 
 mod crc64;
 mod hash;
+mod library;
 mod listpack;
 mod lzf;
 mod payload;
@@ -30,6 +31,7 @@ mod value;
 mod write;
 
 pub use hash::dump_hash;
+pub use library::{NotLibrary, dump_libraries, restore_libraries};
 pub use payload::{VERSION, seal, unseal};
 pub use value::{Value, dump, restore};
 
