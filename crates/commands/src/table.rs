@@ -4,8 +4,10 @@ mod bitmap;
 mod cluster;
 mod connection;
 mod hash;
+mod hash_expiry;
 mod hyperloglog;
 mod internal;
+mod json;
 mod keyspace;
 mod scripting;
 mod server;
@@ -15,12 +17,14 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 12] = [
+static FAMILIES: [&[Spec]; 14] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
+    hash_expiry::ROWS,
     set::ROWS,
+    json::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

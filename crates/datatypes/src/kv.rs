@@ -44,6 +44,12 @@ pub trait KvMut: Kv {
     /// Removes every pair with `from <= key < to`.
     fn delete_range(&mut self, from: Bytes, to: Bytes);
 
+    /// What belongs to the key of the head record `head` changed, and the record did not: clients that
+    /// watch the key want to know. (A write of the record itself speaks for itself.)
+    fn modified(&mut self, head: &[u8]) {
+        let _ = head;
+    }
+
     /// Adjusts the key count of `db`.
     fn add_key_count(&mut self, db: u8, delta: i64);
 

@@ -19,11 +19,14 @@ use crate::pulse::Watch;
 use crate::to_reply::{field, text};
 use crate::{sha1_hex, shebang};
 
+/// Arguments of a command.
+type Words<'a> = &'a [&'a [u8]];
+
 /// One run, as its caller asks for it.
 #[derive(Clone)]
 pub struct Request<'a> {
-    pub keys: &'a [&'a [u8]],
-    pub args: &'a [&'a [u8]],
+    pub keys: Words<'a>,
+    pub args: Words<'a>,
     /// Called by a command that does not write: EVAL_RO and the like.
     pub read_only: bool,
     /// The server is a cluster: scripts that declare `no-cluster` are refused.
@@ -35,7 +38,7 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Keys and arguments of EVAL or FCALL: `words` are `numkeys [key ...] [arg ...]`.
-    pub fn split(words: &'a [&'a [u8]]) -> Result<(&'a [&'a [u8]], &'a [&'a [u8]]), ScriptError> {
+    pub fn split(words: Words<'a>) -> Result<(Words<'a>, Words<'a>), ScriptError> {
         let (count, rest) = words.split_first().ok_or(ScriptError::NotInteger)?;
         let count = parse_i64(count).ok_or(ScriptError::NotInteger)?;
         if count > rest.len() as i64 {

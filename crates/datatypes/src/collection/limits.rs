@@ -25,6 +25,8 @@ pub struct Limits {
     pub set: SmallLimits,
     /// set-max-intset-entries
     pub set_integers: u64,
+    /// zset-max-listpack-entries, zset-max-listpack-value
+    pub sorted_set: SmallLimits,
 }
 
 impl Limits {
@@ -32,6 +34,7 @@ impl Limits {
         hash: SmallLimits { entries: 512, value_bytes: 64 },
         set: SmallLimits { entries: 128, value_bytes: 64 },
         set_integers: 512,
+        sorted_set: SmallLimits { entries: 128, value_bytes: 64 },
     };
 }
 

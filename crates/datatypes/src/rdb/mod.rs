@@ -20,11 +20,13 @@
 
 mod crc64;
 mod hash;
+mod json;
 mod library;
 mod listpack;
 mod lzf;
 mod payload;
 mod read;
+mod set;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -32,13 +34,14 @@ mod write;
 
 pub use hash::dump_hash;
 pub use library::{NotLibrary, dump_libraries, restore_libraries};
-pub use payload::{VERSION, seal, unseal};
+pub use payload::{VERSION, VERSION_MAX, seal, unseal};
+pub use set::{Members, dump_set};
 pub use value::{Value, dump, restore};
 
 /// Why a payload is not taken, or a value not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RdbError {
-    #[error("the version is newer than {VERSION}, or the checksum is wrong")]
+    #[error("the version is newer than {VERSION_MAX}, or the checksum is wrong")]
     Footer,
     #[error("the bytes are not an RDB value")]
     Format,
