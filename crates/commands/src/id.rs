@@ -273,9 +273,23 @@ pub enum Id {
     Blmove = 265,
     Brpoplpush = 266,
     Blmpop = 267,
+    Eval = 268,
+    EvalRo = 269,
+    Evalsha = 270,
+    EvalshaRo = 271,
+    Script = 272,
+    ScriptDebug = 273,
+    ScriptExists = 274,
+    ScriptFlush = 275,
+    ScriptHelp = 276,
+    ScriptKill = 277,
+    ScriptLoad = 278,
+    DropScripts = 279,
+    KnowScripts = 280,
+    StoreScript = 281,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Blmpop as usize + 1;
+    pub const COUNT: usize = Self::StoreScript as usize + 1;
 }
