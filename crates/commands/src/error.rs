@@ -8,6 +8,7 @@ use datatypes::rdb::RdbError;
 use resp::Reply;
 
 use crate::blocking::TimeoutError;
+use crate::handler::sorted_set::SortedSetError;
 
 /// Why a command was refused. It has changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,7 @@ pub enum CommandError {
     /// A payload of DUMP.
     Payload(RdbError),
     Function(FunctionError),
+    SortedSet(SortedSetError),
     Timeout(TimeoutError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
@@ -101,6 +103,12 @@ impl From<StoreError> for CommandError {
 impl From<HllError> for CommandError {
     fn from(error: HllError) -> Self {
         Self::HyperLogLog(error)
+    }
+}
+
+impl From<SortedSetError> for CommandError {
+    fn from(error: SortedSetError) -> Self {
+        Self::SortedSet(error)
     }
 }
 
@@ -140,6 +148,7 @@ impl CommandError {
                 return Cow::Owned(text.into_bytes());
             }
             Self::Function(error) => return error.text(),
+            Self::SortedSet(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",

@@ -10,17 +10,19 @@ mod keyspace;
 mod scripting;
 mod server;
 mod set;
+mod sorted_set;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 12] = [
+static FAMILIES: [&[Spec]; 13] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     set::ROWS,
+    sorted_set::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -24,6 +24,7 @@ mod listpack;
 mod lzf;
 mod payload;
 mod read;
+mod sorted;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -31,6 +32,7 @@ mod write;
 
 pub use hash::dump_hash;
 pub use payload::{VERSION, seal, unseal};
+pub use sorted::dump_sorted_set;
 pub use value::{Value, dump, restore};
 
 /// Why a payload is not taken, or a value not written.

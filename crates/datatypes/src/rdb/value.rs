@@ -11,8 +11,10 @@ use super::RdbError;
 use super::hash;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
+use super::sorted;
 use super::write::put_string;
 use crate::collection::Element;
+use crate::collection::sorted::Scored;
 use crate::record::{Record, Type};
 
 /// The byte before a value.
@@ -21,11 +23,13 @@ const STRING: u8 = 0;
 const LENGTH_BYTES_MAX: usize = 9;
 
 /// A value out of a payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     String(Cow<'a, [u8]>),
     /// At least one field, in their order; fields may repeat.
     Hash(Vec<Element>),
+    /// At least one member; members may repeat.
+    SortedSet(Vec<Scored>),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`].)
@@ -60,9 +64,12 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
+        sorted::TEXTS => return sorted::read(input, sorted::text).map(Value::SortedSet),
+        sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
+        sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
         1 | 10 | 14 | 18 => Type::List.name(),
         2 | 11 | 20 => Type::Set.name(),
-        3 | 5 | 12 | 17 => Type::SortedSet.name(),
+        12 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),
         6 | 7 => "module",

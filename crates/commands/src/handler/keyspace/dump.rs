@@ -1,10 +1,10 @@
 //! DUMP and RESTORE: values in the form of Redis's RDB files.
 
 use datatypes::rdb::{self, RdbError, Value};
-use datatypes::{Edit, Element, Elements, Kv, KvMut, Type};
+use datatypes::{Edit, Element, Elements, Kv, KvMut, Scored, SortedEdit, SortedSet, Type};
 use resp::Reply;
 
-use super::super::{Outcome, keyspace, reader};
+use super::super::{Outcome, keyspace, print_score, reader};
 use crate::args::{int, is};
 use crate::{Args, CommandError, Cx};
 
@@ -15,6 +15,10 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
         Type::Hash => {
             let fields = Elements::of(&record, cx.db, key)?.all(kv)?;
             rdb::dump_hash(&fields, record.large)
+        }
+        Type::SortedSet => {
+            let elements = SortedSet::of(&record, cx.db, key)?.slice(kv, 0..u64::MAX)?;
+            rdb::dump_sorted_set(&elements, record.large, print_score)
         }
         _ => rdb::dump(&record)?,
     }))
@@ -39,8 +43,22 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);
             restore_elements(hash, &fields)?;
         }
+        Value::SortedSet(elements) => {
+            let set = keyspace.create_sorted(entry, cx.limits.sorted_set, expiry_ms);
+            restore_sorted_set(set, &elements)?;
+        }
     }
     Ok(Reply::OK)
+}
+
+fn restore_sorted_set(mut set: SortedEdit<'_, '_>, elements: &[Scored]) -> Result<(), CommandError> {
+    for Scored { member, score } in elements {
+        if !set.put(member, *score)? {
+            return Err(RdbError::Format.into());
+        }
+    }
+    set.save();
+    Ok(())
 }
 
 fn restore_elements(mut collection: Edit<'_, '_>, elements: &[Element]) -> Result<(), CommandError> {
