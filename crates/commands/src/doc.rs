@@ -10,6 +10,7 @@ pub enum Group {
     Hash,
     Set,
     SortedSet,
+    Geo,
     Connection,
     Server,
     Cluster,
@@ -18,13 +19,14 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
         Self::Hash,
         Self::Set,
         Self::SortedSet,
+        Self::Geo,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -42,6 +44,7 @@ impl Group {
             Self::Hash => "hash",
             Self::Set => "set",
             Self::SortedSet => "sorted-set",
+            Self::Geo => "geo",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

@@ -8,6 +8,7 @@ use datatypes::rdb::RdbError;
 use resp::Reply;
 
 use crate::blocking::TimeoutError;
+use crate::handler::geo::GeoError;
 use crate::handler::sorted_set::SortedSetError;
 
 /// Why a command was refused. It has changed nothing.
@@ -72,6 +73,7 @@ pub enum CommandError {
     Payload(RdbError),
     Function(FunctionError),
     SortedSet(SortedSetError),
+    Geo(GeoError),
     Timeout(TimeoutError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
@@ -103,6 +105,12 @@ impl From<StoreError> for CommandError {
 impl From<HllError> for CommandError {
     fn from(error: HllError) -> Self {
         Self::HyperLogLog(error)
+    }
+}
+
+impl From<GeoError> for CommandError {
+    fn from(error: GeoError) -> Self {
+        Self::Geo(error)
     }
 }
 
@@ -149,6 +157,7 @@ impl CommandError {
             }
             Self::Function(error) => return error.text(),
             Self::SortedSet(error) => return error.text(),
+            Self::Geo(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",

@@ -2,6 +2,7 @@
 
 pub mod bitmap;
 mod elements;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod keyspace;

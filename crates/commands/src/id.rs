@@ -237,9 +237,19 @@ pub enum Id {
     Bzpopmin = 229,
     Bzpopmax = 230,
     Bzmpop = 231,
+    Geoadd = 232,
+    Geopos = 233,
+    Geodist = 234,
+    Geohash = 235,
+    Geosearch = 236,
+    Geosearchstore = 237,
+    Georadius = 238,
+    GeoradiusRo = 239,
+    Georadiusbymember = 240,
+    GeoradiusbymemberRo = 241,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Bzmpop as usize + 1;
+    pub const COUNT: usize = Self::GeoradiusbymemberRo as usize + 1;
 }

@@ -3,6 +3,7 @@
 mod bitmap;
 mod cluster;
 mod connection;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod internal;
@@ -16,13 +17,14 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 13] = [
+static FAMILIES: [&[Spec]; 14] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     set::ROWS,
     sorted_set::ROWS,
+    geo::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -212,8 +212,20 @@ const CHANGED: [&str; 8] = [
     "zrevrank",
 ];
 /// Commands whose documented arguments or history 7.2 changed.
-const REDOCUMENTED: [&str; 8] =
-    ["bitop", "client|kill", "client|list", "client|pause", "config|get", "pfmerge", "zrank", "zrevrank"];
+const REDOCUMENTED: [&str; 12] = [
+    "bitop",
+    "client|kill",
+    "client|list",
+    "client|pause",
+    "config|get",
+    "pfmerge",
+    "zrank",
+    "zrevrank",
+    "geohash",
+    "geopos",
+    "georadius",
+    "georadiusbymember",
+];
 
 #[test]
 fn rows_agree_with_command_info() {

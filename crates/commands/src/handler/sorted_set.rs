@@ -29,6 +29,7 @@ pub use remove::{zrem, zremrangebylex, zremrangebyrank, zremrangebyscore};
 pub use scan::zscan;
 
 pub(super) use add::{Rules, add};
+pub(super) use span::ScoreRange;
 
 use datatypes::number::parse_f64;
 use datatypes::{Keyspace, Kv, KvMut, Scored, SortedEdit, SortedSet, Type};
