@@ -10,6 +10,7 @@ pub enum Group {
     Hash,
     Set,
     List,
+    Json,
     Connection,
     Server,
     Cluster,
@@ -18,13 +19,14 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
         Self::Hash,
         Self::Set,
         Self::List,
+        Self::Json,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -42,6 +44,7 @@ impl Group {
             Self::Hash => "hash",
             Self::Set => "set",
             Self::List => "list",
+            Self::Json => "json",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

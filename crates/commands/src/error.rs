@@ -1,11 +1,13 @@
 //! Everything a command can fail with, and the exact text that clients see.
 
 mod field;
+mod json;
 
 use std::borrow::Cow;
 
 use datatypes::StoreError;
 use datatypes::hyperloglog::HllError;
+use datatypes::json::JsonError;
 use datatypes::rdb::RdbError;
 use resp::Reply;
 
@@ -81,6 +83,7 @@ pub enum CommandError {
     Intersection(IntersectionError),
     Swap(SwapError),
     Timeout(TimeoutError),
+    Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
     Store(StoreError),
@@ -132,6 +135,12 @@ impl From<ListError> for CommandError {
     }
 }
 
+impl From<JsonError> for CommandError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
+    }
+}
+
 impl From<RdbError> for CommandError {
     fn from(error: RdbError) -> Self {
         Self::Payload(error)
@@ -172,6 +181,7 @@ impl CommandError {
             Self::Swap(error) => error.text(),
             Self::Field(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
+            Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),

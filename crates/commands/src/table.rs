@@ -7,6 +7,7 @@ mod hash;
 mod hash_expiry;
 mod hyperloglog;
 mod internal;
+mod json;
 mod keyspace;
 mod list;
 mod scripting;
@@ -17,7 +18,7 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 14] = [
+static FAMILIES: [&[Spec]; 15] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -25,6 +26,7 @@ static FAMILIES: [&[Spec]; 14] = [
     hash_expiry::ROWS,
     set::ROWS,
     list::ROWS,
+    json::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -20,6 +20,7 @@
 
 mod crc64;
 mod hash;
+mod json;
 mod list;
 pub(crate) mod listpack;
 mod lzf;

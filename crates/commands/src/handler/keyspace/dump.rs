@@ -1,5 +1,6 @@
 //! DUMP and RESTORE: values in the form of Redis's RDB files.
 
+use datatypes::json::Document;
 use datatypes::rdb::{self, Members, RdbError, Value};
 use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, List, Type};
 use resp::Reply;
@@ -48,6 +49,10 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             let mut list = keyspace.create_list(entry, cx.limits.list, expiry_ms);
             list.fill(&elements)?;
             list.save()?;
+        }
+        Value::Json(root) => {
+            let record = Document::new(root).record(expiry_ms)?;
+            keyspace.put(entry, &record);
         }
         Value::ExpiringHash(fields) => {
             let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);
