@@ -4,8 +4,8 @@
 //! of what is stored in it; [`keyspace`] keeps what must agree (the head record, the parts of a large
 //! collection, the key count and the expiry index) in step; [`collection`] is what hashes and sets are
 //! made of, [`list`] what lists are; [`number`] reads and writes numbers as Redis does; [`bits`] and
-//! [`hyperloglog`] are what a string can be besides text; [`json`] are documents; [`rdb`] is the form in
-//! which values travel between servers.
+//! [`hyperloglog`] are what a string can be besides text; [`json`] are documents; [`rdb`] is the form in which values
+//! travel between servers.
 //!
 //! Deliberately absent: the wall clock, entropy, Raft, slots' owners. Time and seeds are parameters.
 
@@ -35,7 +35,7 @@ pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
 pub use collection::{Edit, Element, Elements, Field, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
-pub use kv::{Kv, KvMut, StoreError};
+pub use kv::{Kv, KvMut, Savepoints, StoreError};
 pub use list::{List, ListEdit, ListLimit};
 pub use random::Random;
 pub use record::{Record, StringForm, Type};

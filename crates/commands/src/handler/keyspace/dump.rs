@@ -45,11 +45,6 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);
             restore_elements(hash, &fields)?;
         }
-        Value::List(elements) => {
-            let mut list = keyspace.create_list(entry, cx.limits.list, expiry_ms);
-            list.fill(&elements)?;
-            list.save()?;
-        }
         Value::Json(root) => {
             let record = Document::new(root).record(expiry_ms)?;
             keyspace.put(entry, &record);
@@ -61,6 +56,11 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         Value::Set(members) => {
             let set = keyspace.create(entry, Type::Set, cx.limits.set, expiry_ms);
             restore_members(set, &members, cx)?;
+        }
+        Value::List(elements) => {
+            let mut list = keyspace.create_list(entry, cx.limits.list, expiry_ms);
+            list.fill(&elements)?;
+            list.save()?;
         }
     }
     Ok(Reply::OK)
