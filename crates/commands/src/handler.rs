@@ -8,6 +8,7 @@ pub mod json;
 pub mod keyspace;
 pub mod list;
 pub mod set;
+pub mod sort;
 pub mod string;
 
 use bytes::Bytes;

@@ -273,9 +273,11 @@ pub enum Id {
     Blmove = 265,
     Brpoplpush = 266,
     Blmpop = 267,
+    Sort = 268,
+    SortRo = 269,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Blmpop as usize + 1;
+    pub const COUNT: usize = Self::SortRo as usize + 1;
 }

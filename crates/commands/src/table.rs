@@ -13,12 +13,13 @@ mod list;
 mod scripting;
 mod server;
 mod set;
+mod sort;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 15] = [
+static FAMILIES: [&[Spec]; 16] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -28,6 +29,7 @@ static FAMILIES: [&[Spec]; 15] = [
     list::ROWS,
     json::ROWS,
     keyspace::ROWS,
+    sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
     connection::ROWS,
