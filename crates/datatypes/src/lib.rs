@@ -12,6 +12,8 @@
 pub mod bits;
 pub mod check;
 pub mod collection;
+#[cfg(test)]
+mod counting;
 pub mod expiry;
 pub mod glob;
 pub mod hyperloglog;
@@ -33,7 +35,7 @@ pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
 pub use collection::{Edit, Element, Elements, Field, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
-pub use kv::{Kv, KvMut, StoreError};
+pub use kv::{Kv, KvMut, Savepoints, StoreError};
 pub use list::{List, ListEdit, ListLimit};
 pub use random::Random;
 pub use record::{Record, StringForm, Type};

@@ -1,7 +1,8 @@
 //! The invariants of a stored list, executed: for tests.
 
 use super::List;
-use super::tree::{Child, Tree, Weight, sum};
+use super::node::{Child, Weight, sum};
+use super::tree::Tree;
 use crate::kv::Kv;
 use crate::record::Record;
 

@@ -20,9 +20,11 @@
 //!
 //! As in Redis, a large list becomes small again when half the limit would hold it.
 
+mod change;
 pub(crate) mod check;
 mod edit;
 mod limit;
+mod node;
 mod pack;
 #[cfg(test)]
 mod tests;

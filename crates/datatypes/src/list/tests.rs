@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use super::pack::Pack;
 use super::{End, List, ListEdit, ListLimit, Needle};
 use crate::check::check_invariants;
+use crate::counting::Counting;
 use crate::key;
 use crate::keyspace::{Keyspace, Reader};
-use crate::kv::{Kv, KvMut, StoreError, Visit};
+use crate::kv::{Kv, KvMut};
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
 
@@ -333,66 +334,15 @@ fn numbers_equal_their_texts_and_nothing_else() {
     }
 }
 
-/// Counts what a command costs.
-#[derive(Default)]
-struct Counting {
-    kv: MemKv,
-    reads: usize,
-    writes: usize,
-}
-
-impl Kv for Counting {
-    fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.reads += 1;
-        self.kv.get(key)
-    }
-
-    fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        self.reads += 1;
-        self.kv.scan(from, to, visit)
-    }
-
-    fn key_count(&self, db: u8) -> u64 {
-        self.kv.key_count(db)
-    }
-}
-
-impl KvMut for Counting {
-    fn put(&mut self, key: Bytes, value: Bytes) {
-        self.writes += 1;
-        self.kv.put(key, value);
-    }
-
-    fn delete(&mut self, key: Bytes) {
-        self.writes += 1;
-        self.kv.delete(key);
-    }
-
-    fn delete_range(&mut self, from: Bytes, to: Bytes) {
-        self.writes += 1;
-        self.kv.delete_range(from, to);
-    }
-
-    fn add_key_count(&mut self, db: u8, delta: i64) {
-        self.kv.add_key_count(db, delta);
-    }
-
-    fn as_kv(&mut self) -> &mut dyn Kv {
-        self
-    }
-}
-
-impl Counting {
-    /// Reads and writes of an edit.
-    fn cost(&mut self, work: impl FnOnce(&mut ListEdit<'_, '_>)) -> (usize, usize) {
-        (self.reads, self.writes) = (0, 0);
-        let mut keyspace = Keyspace::new(self, 0, 1, 2);
-        let entry = keyspace.entry(b"k").unwrap();
-        let mut list = keyspace.edit_list(entry, ListLimit::Elements(3)).unwrap();
-        work(&mut list);
-        list.save().unwrap();
-        (self.reads, self.writes)
-    }
+/// Reads and writes of an edit.
+fn cost(kv: &mut Counting, work: impl FnOnce(&mut ListEdit<'_, '_>)) -> (usize, usize) {
+    (kv.reads, kv.writes) = (0, 0);
+    let mut keyspace = Keyspace::new(kv, 0, 1, 2);
+    let entry = keyspace.entry(b"k").unwrap();
+    let mut list = keyspace.edit_list(entry, ListLimit::Elements(3)).unwrap();
+    work(&mut list);
+    list.save().unwrap();
+    (kv.reads, kv.writes)
 }
 
 #[test]
@@ -401,22 +351,22 @@ fn the_ends_of_a_large_list_cost_little_and_its_middle_logarithmically() {
     let mut total = 0;
     for number in 0..5000 {
         let element = number.to_string();
-        total += kv.cost(|list| list.push(End::Back, &[element.as_bytes()]).unwrap()).1;
+        total += cost(&mut kv, |list| list.push(End::Back, &[element.as_bytes()]).unwrap()).1;
     }
     // A leaf and the nodes above it now and then: here each eight elements, with four children a node.
     assert!(total < 5000 * 2, "{total}");
     let height = 8;
     for at in [0, 1, 17, 2500, 4998, 4999] {
-        let (reads, writes) = kv.cost(|list| assert!(list.set(at, b"x").unwrap()));
+        let (reads, writes) = cost(&mut kv, |list| assert!(list.set(at, b"x").unwrap()));
         assert!(reads <= height + 3 && writes <= height + 3, "{at}: {reads} {writes}");
-        let (reads, writes) = kv.cost(|list| list.insert(at, b"another").unwrap());
+        let (reads, writes) = cost(&mut kv, |list| list.insert(at, b"another").unwrap());
         assert!(reads <= height + 4 && writes <= 2 * height + 4, "{at}: {reads} {writes}");
-        let (reads, writes) = kv.cost(|list| list.remove(&[at]).unwrap());
+        let (reads, writes) = cost(&mut kv, |list| list.remove(&[at]).unwrap());
         assert!(reads <= 2 * height + 4 && writes <= 2 * height + 4, "{at}: {reads} {writes}");
     }
     total = 0;
     for _ in 0..4000 {
-        total += kv.cost(|list| drop(list.pop(End::Front).unwrap().unwrap())).1;
+        total += cost(&mut kv, |list| drop(list.pop(End::Front).unwrap().unwrap())).1;
     }
     assert!(total < 4000 * 2, "{total}");
     check_invariants(&kv.kv);
@@ -427,11 +377,11 @@ fn the_ends_of_a_large_list_cost_little_and_its_middle_logarithmically() {
 fn to_and_fro_costs_one_write() {
     let mut kv = Counting::default();
     for number in 0..100 {
-        kv.cost(|list| list.push(End::Front, &[b"element"]).unwrap());
+        cost(&mut kv, |list| list.push(End::Front, &[b"element"]).unwrap());
         let mut writes = 0;
         for _ in 0..10 {
-            writes += kv.cost(|list| drop(list.pop(End::Front).unwrap())).1;
-            writes += kv.cost(|list| list.push(End::Front, &[b"element"]).unwrap()).1;
+            writes += cost(&mut kv, |list| drop(list.pop(End::Front).unwrap())).1;
+            writes += cost(&mut kv, |list| list.push(End::Front, &[b"element"]).unwrap()).1;
         }
         assert!(number < 4 || writes <= 20 + 8, "{number}: {writes}");
     }

@@ -12,14 +12,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use smallvec::{SmallVec, smallvec};
 
 use super::End;
+use super::node::{Child, FORM_LEAF, FORM_NODE, Node, Weight, decode, encode, overflow, sum};
 use super::pack::Pack;
 use crate::key::{self, KeyBuf, PART_PREFIX, Range};
 use crate::kv::{Kv, KvMut, StoreError};
 use crate::record::corrupt;
 
 const ROOT: u64 = 0;
-/// Few in tests of this crate, so that trees are high.
-const CHILDREN_MAX: usize = if cfg!(test) { 4 } else { 128 };
 /// Of a tree of 2^64 leaves, however it came about; more is damage.
 const HEIGHT_MAX: u8 = 64;
 /// Entries of a leaf that is made.
@@ -28,46 +27,6 @@ pub(super) const LEAF_BYTES: usize = if cfg!(test) { 32 } else { 1024 };
 const LEAF_BYTES_MAX: usize = 2 * LEAF_BYTES;
 /// Entries up to which a leaf that shrinks is merged with its neighbour.
 const LEAF_BYTES_FEW: usize = LEAF_BYTES / 4;
-
-const FORM_LEAF: u8 = 0;
-const FORM_NODE: u8 = 1;
-
-/// What is below a node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Weight {
-    pub elements: u64,
-    /// Of the entries of their listpacks.
-    pub bytes: u64,
-}
-
-impl Weight {
-    fn of(pack: &Pack) -> Self {
-        Self { elements: pack.len(), bytes: pack.entries_bytes() as u64 }
-    }
-
-    /// Sums that cannot be are damage, and found where it is read.
-    fn plus(self, other: Self) -> Self {
-        Self {
-            elements: self.elements.saturating_add(other.elements),
-            bytes: self.bytes.saturating_add(other.bytes),
-        }
-    }
-
-    fn minus(self, other: Self) -> Self {
-        Self {
-            elements: self.elements.saturating_sub(other.elements),
-            bytes: self.bytes.saturating_sub(other.bytes),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Child {
-    pub number: u64,
-    pub weight: Weight,
-}
-
-pub(super) type Node = Vec<Child>;
 
 /// Numbers of nodes from the root down, and which of their children is meant.
 type Path = SmallVec<[(u64, usize); 4]>;
@@ -381,57 +340,4 @@ fn joined(first: &Pack, second: &Pack) -> Pack {
     let mut joined = first.clone();
     joined.append(second);
     joined
-}
-
-pub(super) fn sum(node: &Node) -> Weight {
-    node.iter().fold(Weight::default(), |sum, child| sum.plus(child.weight))
-}
-
-/// Takes from a node with too many children those of a new one to its right. Nodes that grow at an
-/// end, as most do, stay full.
-fn overflow(node: &mut Node, grows: Option<End>) -> Option<Node> {
-    let at = match grows {
-        Some(End::Back) => CHILDREN_MAX,
-        Some(End::Front) => node.len().saturating_sub(CHILDREN_MAX),
-        None => node.len() / 2,
-    };
-    (node.len() > CHILDREN_MAX).then(|| node.split_off(at))
-}
-
-/// `form:u8 (01)  (number  elements  bytes)*`, LEB128.
-fn encode(node: &Node) -> Bytes {
-    let mut out = BytesMut::with_capacity(1 + 8 * node.len());
-    out.put_u8(FORM_NODE);
-    for child in node {
-        for mut number in [child.number, child.weight.elements, child.weight.bytes] {
-            while number >= 0x80 {
-                out.put_u8(number as u8 | 0x80);
-                number >>= 7;
-            }
-            out.put_u8(number as u8);
-        }
-    }
-    out.freeze()
-}
-
-fn decode(mut stored: Bytes) -> Result<Node, StoreError> {
-    let mut node = Node::new();
-    while stored.has_remaining() {
-        let number = decode_number(&mut stored)?;
-        let weight = Weight { elements: decode_number(&mut stored)?, bytes: decode_number(&mut stored)? };
-        node.push(Child { number, weight });
-    }
-    Ok(node)
-}
-
-fn decode_number(stored: &mut Bytes) -> Result<u64, StoreError> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = stored.try_get_u8().map_err(|_| corrupt())?;
-        number |= u64::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(corrupt())
 }

@@ -8,13 +8,11 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::RdbError;
-use super::hash;
-use super::json;
-use super::list;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
 use super::write::put_string;
+use super::{hash, json, list};
 use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
