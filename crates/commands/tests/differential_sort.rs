@@ -8,7 +8,7 @@ use support::differential::compare;
 
 type Words = Vec<Vec<u8>>;
 
-const KEYS: [&str; 3] = ["{k}l", "{k}s", "{k}d"];
+const KEYS: [&str; 4] = ["{k}l", "{k}s", "{k}z", "{k}d"];
 const TEXTS: [&str; 14] =
     ["1", "2", "10", "-3", "2.5", "1e1", "a", "b", "ab", "", "01", "inf", "nan", "9223372036854775807"];
 
@@ -42,16 +42,19 @@ fn command() -> impl Strategy<Value = Words> {
         [words(&format!("SORT {key}")), options.concat(), words("STORE {k}d")].concat()
     });
     let ordered =
-        (Just("{k}l"), prop::collection::vec(option(), 0..3)).prop_map(|(key, options)| {
+        (select(vec!["{k}l", "{k}z"]), prop::collection::vec(option(), 0..3)).prop_map(|(key, options)| {
             [words(&format!("SORT {key}")), options.concat(), words("BY nosort")].concat()
         });
     let weight = (select(&TEXTS[..]), text())
         .prop_map(|(element, weight)| [words(&format!("SET {{k}}w{element}")), vec![weight]].concat());
     let field = (select(&TEXTS[..]), text())
         .prop_map(|(element, weight)| [words(&format!("HSET {{k}}h{element} f")), vec![weight]].concat());
+    let scored = (0..50u8, text())
+        .prop_map(|(score, member)| [words(&format!("ZADD {{k}}z {score}")), vec![member]].concat());
     prop_oneof![
         4 => fill("RPUSH", "{k}l"),
         3 => fill("SADD", "{k}s"),
+        3 => scored,
         4 => weight,
         3 => field,
         8 => sort,
