@@ -332,9 +332,11 @@ pub enum Id {
     GeoradiusRo = 324,
     Georadiusbymember = 325,
     GeoradiusbymemberRo = 326,
+    Sort = 327,
+    SortRo = 328,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::GeoradiusbymemberRo as usize + 1;
+    pub const COUNT: usize = Self::SortRo as usize + 1;
 }

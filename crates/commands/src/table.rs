@@ -14,13 +14,14 @@ mod list;
 mod scripting;
 mod server;
 mod set;
+mod sort;
 mod sorted_set;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 17] = [
+static FAMILIES: [&[Spec]; 18] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -32,6 +33,7 @@ static FAMILIES: [&[Spec]; 17] = [
     sorted_set::ROWS,
     geo::ROWS,
     keyspace::ROWS,
+    sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
     connection::ROWS,
