@@ -9,6 +9,7 @@ pub enum Group {
     HyperLogLog,
     Hash,
     Set,
+    Stream,
     Connection,
     Server,
     Cluster,
@@ -17,12 +18,13 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
         Self::Hash,
         Self::Set,
+        Self::Stream,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -39,6 +41,7 @@ impl Group {
             Self::HyperLogLog => "hyperloglog",
             Self::Hash => "hash",
             Self::Set => "set",
+            Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

@@ -12,6 +12,7 @@ use resp::Reply;
 pub use field::FieldError;
 
 use crate::blocking::TimeoutError;
+use crate::handler::stream::StreamError;
 
 /// Why a command was refused. It has changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,7 @@ pub enum CommandError {
     Field(FieldError),
     Intersection(IntersectionError),
     Swap(SwapError),
+    Stream(StreamError),
     Timeout(TimeoutError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
@@ -164,6 +166,7 @@ impl CommandError {
             Self::Intersection(error) => error.text(),
             Self::Swap(error) => error.text(),
             Self::Field(error) => return error.text(),
+            Self::Stream(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
@@ -350,10 +353,10 @@ impl SwapError {
     }
 }
 
-const SHOWN_BYTES_MAX: usize = 128;
+pub(crate) const SHOWN_BYTES_MAX: usize = 128;
 
 /// What C's `%.128s` prints: up to the limit, or the first zero byte.
-fn shown(text: &[u8], limit: usize) -> &[u8] {
+pub(crate) fn shown(text: &[u8], limit: usize) -> &[u8] {
     let cut = &text[..text.len().min(limit)];
     &cut[..cut.iter().position(|&b| b == 0).unwrap_or(cut.len())]
 }
@@ -363,7 +366,7 @@ fn unknown_subcommand(container: &str, name: &[u8]) -> Cow<'static, [u8]> {
     one_line([b"ERR unknown subcommand '", shown(name, SHOWN_BYTES_MAX), hint.as_bytes()])
 }
 
-fn one_line(parts: [&[u8]; 3]) -> Cow<'static, [u8]> {
+pub(crate) fn one_line(parts: [&[u8]; 3]) -> Cow<'static, [u8]> {
     let mut text = parts.concat();
     for byte in &mut text {
         if matches!(byte, b'\r' | b'\n') {

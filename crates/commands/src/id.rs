@@ -225,9 +225,34 @@ pub enum Id {
     Hgetex = 217,
     Hsetex = 218,
     Hgetdel = 219,
+    Xack = 220,
+    Xadd = 221,
+    Xautoclaim = 222,
+    Xclaim = 223,
+    Xdel = 224,
+    Xgroup = 225,
+    XgroupCreate = 226,
+    XgroupCreateconsumer = 227,
+    XgroupDelconsumer = 228,
+    XgroupDestroy = 229,
+    XgroupHelp = 230,
+    XgroupSetid = 231,
+    Xinfo = 232,
+    XinfoConsumers = 233,
+    XinfoGroups = 234,
+    XinfoHelp = 235,
+    XinfoStream = 236,
+    Xlen = 237,
+    Xpending = 238,
+    Xrange = 239,
+    Xread = 240,
+    Xreadgroup = 241,
+    Xrevrange = 242,
+    Xsetid = 243,
+    Xtrim = 244,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Hgetdel as usize + 1;
+    pub const COUNT: usize = Self::Xtrim as usize + 1;
 }

@@ -11,18 +11,20 @@ mod keyspace;
 mod scripting;
 mod server;
 mod set;
+mod stream;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 13] = [
+static FAMILIES: [&[Spec]; 14] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     hash_expiry::ROWS,
     set::ROWS,
+    stream::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -18,6 +18,7 @@ use crate::key;
 use crate::kv::{Kv, KvMut, StoreError};
 use crate::random::Random;
 use crate::record::{self, Record, Type};
+use crate::stream::StreamEdit;
 
 /// One database at one moment, to read.
 pub struct Reader<'a> {
@@ -186,6 +187,20 @@ impl<'a> Keyspace<'a> {
         expiry_ms: Option<u64>,
     ) -> SortedEdit<'_, 'a> {
         SortedEdit::create(self, entry, limits, expiry_ms)
+    }
+
+    /// Opens the stream under the entry's key; `None` if the key is missing. What is there must be one.
+    pub fn stream(&mut self, entry: Entry) -> Result<Option<StreamEdit<'_, 'a>>, StoreError> {
+        StreamEdit::open(self, entry)
+    }
+
+    /// A new stream that replaces whatever is under the entry's key when it is saved.
+    pub fn create_stream(
+        &mut self,
+        entry: Entry,
+        expiry_ms: Option<u64>,
+    ) -> Result<StreamEdit<'_, 'a>, StoreError> {
+        StreamEdit::create(self, entry, expiry_ms)
     }
 
     /// Moves the live key of `source`, its expiry included, to the key of `target`, whatever is there.

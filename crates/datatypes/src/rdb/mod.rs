@@ -25,6 +25,7 @@ mod lzf;
 mod payload;
 mod read;
 mod set;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -33,6 +34,7 @@ mod write;
 pub use hash::dump_hash;
 pub use payload::{VERSION, VERSION_MAX, seal, unseal};
 pub use set::{Members, dump_set};
+pub use stream::dump_stream;
 pub use value::{Value, dump, restore};
 
 /// Why a payload is not taken, or a value not written.

@@ -12,9 +12,11 @@ use super::hash;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
+use super::stream;
 use super::write::put_string;
 use crate::collection::{Element, Field};
 use crate::record::{Record, Type};
+use crate::stream::StreamValue;
 
 /// The byte before a value.
 const STRING: u8 = 0;
@@ -30,6 +32,7 @@ pub enum Value<'a> {
     /// Likewise; they may expire.
     ExpiringHash(Vec<Field>),
     Set(Members),
+    Stream(StreamValue),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
@@ -74,10 +77,10 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         set::SET => return set::read(input).map(Value::Set),
         set::SET_INTSET => return set::read_intset(input).map(Value::Set),
         set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
+        form if stream::STREAMS.contains(&form) => return stream::read(input, form).map(Value::Stream),
         1 | 10 | 14 | 18 => Type::List.name(),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
-        15 | 19 | 21 => Type::Stream.name(),
         6 | 7 => "module",
         _ => return Err(RdbError::Format),
     };

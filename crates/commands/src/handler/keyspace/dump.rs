@@ -1,6 +1,7 @@
 //! DUMP and RESTORE: values in the form of Redis's RDB files.
 
 use datatypes::rdb::{self, Members, RdbError, Value};
+use datatypes::stream::Stream;
 use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, Type};
 use resp::Reply;
 
@@ -20,6 +21,10 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
             let members = Elements::of(&record, cx.db, key)?.all(kv)?;
             rdb::dump_set(&record, &members)
         }
+        Type::Stream => match Stream::of(&record, cx.db, key)? {
+            Some(stream) => rdb::dump_stream(&stream.value(kv)?, rdb::VERSION),
+            None => return Ok(Reply::Null),
+        },
         _ => rdb::dump(&record)?,
     }))
 }
@@ -50,6 +55,11 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         Value::Set(members) => {
             let set = keyspace.create(entry, Type::Set, cx.limits.set, expiry_ms);
             restore_members(set, &members, cx)?;
+        }
+        Value::Stream(value) => {
+            let mut stream = keyspace.create_stream(entry, expiry_ms)?;
+            stream.fill(&value);
+            stream.save();
         }
     }
     Ok(Reply::OK)
