@@ -9,6 +9,7 @@ pub enum Group {
     HyperLogLog,
     Hash,
     Set,
+    Json,
     Stream,
     Connection,
     Server,
@@ -18,12 +19,13 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
         Self::Hash,
         Self::Set,
+        Self::Json,
         Self::Stream,
         Self::Generic,
         Self::Transactions,
@@ -41,6 +43,7 @@ impl Group {
             Self::HyperLogLog => "hyperloglog",
             Self::Hash => "hash",
             Self::Set => "set",
+            Self::Json => "json",
             Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",

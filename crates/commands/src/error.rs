@@ -1,11 +1,13 @@
 //! Everything a command can fail with, and the exact text that clients see.
 
 mod field;
+mod json;
 
 use std::borrow::Cow;
 
 use datatypes::StoreError;
 use datatypes::hyperloglog::HllError;
+use datatypes::json::JsonError;
 use datatypes::rdb::RdbError;
 use resp::Reply;
 
@@ -82,6 +84,7 @@ pub enum CommandError {
     Swap(SwapError),
     Stream(StreamError),
     Timeout(TimeoutError),
+    Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
     Store(StoreError),
@@ -127,6 +130,12 @@ impl From<HllError> for CommandError {
     }
 }
 
+impl From<JsonError> for CommandError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
+    }
+}
+
 impl From<RdbError> for CommandError {
     fn from(error: RdbError) -> Self {
         Self::Payload(error)
@@ -168,6 +177,7 @@ impl CommandError {
             Self::Field(error) => return error.text(),
             Self::Stream(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
+            Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),

@@ -4,6 +4,7 @@ pub mod bitmap;
 mod elements;
 pub mod hash;
 pub mod hyperloglog;
+pub mod json;
 pub mod keyspace;
 pub mod set;
 pub mod stream;

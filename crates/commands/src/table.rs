@@ -7,6 +7,7 @@ mod hash;
 mod hash_expiry;
 mod hyperloglog;
 mod internal;
+mod json;
 mod keyspace;
 mod scripting;
 mod server;
@@ -17,13 +18,14 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 14] = [
+static FAMILIES: [&[Spec]; 15] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     hash_expiry::ROWS,
     set::ROWS,
+    json::ROWS,
     stream::ROWS,
     keyspace::ROWS,
     transactions::ROWS,

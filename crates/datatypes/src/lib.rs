@@ -4,7 +4,7 @@
 //! of what is stored in it; [`keyspace`] keeps what must agree (the head record, the parts of a large
 //! collection, the key count and the expiry index) in step; [`collection`] is what hashes and sets are
 //! made of, [`stream`] what streams are; [`number`] reads and writes numbers as Redis does; [`bits`] and
-//! [`hyperloglog`] are what a string can be besides text; [`rdb`] is the form in which values
+//! [`hyperloglog`] are what a string can be besides text; [`json`] are documents; [`rdb`] is the form in which values
 //! travel between servers.
 //!
 //! Deliberately absent: the wall clock, entropy, Raft, slots' owners. Time and seeds are parameters.
@@ -15,6 +15,7 @@ pub mod collection;
 pub mod expiry;
 pub mod glob;
 pub mod hyperloglog;
+pub mod json;
 pub mod key;
 pub mod keyspace;
 pub mod kv;

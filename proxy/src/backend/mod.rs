@@ -54,6 +54,7 @@ use self::{
     session::{Effects, Origin, Session},
 };
 use crate::backend_api::{End, Outgoing, ReplyTarget, RouteError, Sink, Submit, Wait};
+use crate::settings::Small;
 
 /// How often a worker without commands looks at its timers.
 const IDLE_TICK: Duration = Duration::from_millis(500);
@@ -74,7 +75,7 @@ pub struct Backend {
 
 impl Backend {
     /// Starts the tasks of one worker on the current `LocalSet`; they end with it.
-    pub fn start(env: Env, topologies: Topologies, me: ProxyId, limits: Limits) -> Self {
+    pub fn start(env: Env, topologies: Topologies, me: ProxyId, limits: Limits, small: Arc<Small>) -> Self {
         let seed = env.entropy.next_u64();
         let core = Rc::new(Core {
             env,
@@ -85,6 +86,7 @@ impl Backend {
             spare: RefCell::new(Effects::default()),
             rearm: Notify::new(),
             relief: Notify::new(),
+            small,
             attempts: RefCell::default(),
             finished: RefCell::default(),
         });
@@ -188,6 +190,8 @@ struct Core {
     rearm: Notify,
     /// Congestion may have ended.
     relief: Notify,
+    /// Up to where collections stay small.
+    small: Arc<Small>,
     attempts: RefCell<Attempts>,
     /// Sessions of commands that waited and are answered: the groups may forget them.
     finished: RefCell<Vec<(GroupId, u64)>>,
@@ -223,6 +227,10 @@ impl Core {
             batch.finished_sessions.extend(finished.into_iter().map(|(_, session)| session));
         }
         batches.extend(self.attempts.borrow_mut().collect(store));
+        let limits = self.small.numbers();
+        if !limits.is_empty() {
+            batches.iter_mut().for_each(|batch| batch.limits.clone_from(&limits));
+        }
         batches
     }
 

@@ -287,6 +287,7 @@ impl Evaluator {
             seed: &mut self.seed,
             slots,
             routed_right: batch.topology_version == desired.version && *slots == desired.slots,
+            limits: commands::limits::from_numbers(&batch.limits),
             read_only: self.shared.is_read_only(),
         }
         .run(&batch);

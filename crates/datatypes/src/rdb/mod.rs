@@ -20,6 +20,7 @@
 
 mod crc64;
 mod hash;
+mod json;
 mod listpack;
 mod lzf;
 mod payload;

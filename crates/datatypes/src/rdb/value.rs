@@ -8,13 +8,14 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::RdbError;
-use super::hash;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
 use super::stream;
 use super::write::put_string;
+use super::{hash, json};
 use crate::collection::{Element, Field};
+use crate::json::Json;
 use crate::record::{Record, Type};
 use crate::stream::StreamValue;
 
@@ -24,11 +25,12 @@ const STRING: u8 = 0;
 const LENGTH_BYTES_MAX: usize = 9;
 
 /// A value out of a payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     String(Cow<'a, [u8]>),
     /// At least one field, in their order; fields may repeat.
     Hash(Vec<Element>),
+    Json(Json),
     /// Likewise; they may expire.
     ExpiringHash(Vec<Field>),
     Set(Members),
@@ -50,6 +52,10 @@ fn body(record: &Record, out: &mut BytesMut) -> Result<(), RdbError> {
             put_string(out, &record.payload);
             Ok(())
         }
+        Type::Json => {
+            json::write(out, &record.payload);
+            Ok(())
+        }
         other => Err(RdbError::Unsupported(other.name())),
     }
 }
@@ -68,6 +74,7 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
+        json::MODULE => return json::read(input).map(Value::Json),
         hash::EXPIRING | hash::EXPIRING_PRE_GA => {
             return hash::read_expiring(input, kind).map(Value::ExpiringHash);
         }
@@ -81,7 +88,7 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         1 | 10 | 14 | 18 => Type::List.name(),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
-        6 | 7 => "module",
+        6 => "module",
         _ => return Err(RdbError::Format),
     };
     Err(RdbError::Unsupported(name))

@@ -196,6 +196,7 @@ impl<S: Origin> Queue<S> {
             commands,
             deadline_ms: u32::try_from(patience_ms).unwrap_or(u32::MAX),
             finished_sessions: Vec::new(),
+            limits: Vec::new(),
         });
         self.count_in_flight();
     }

@@ -1,5 +1,6 @@
 //! DUMP and RESTORE: values in the form of Redis's RDB files.
 
+use datatypes::json::Document;
 use datatypes::rdb::{self, Members, RdbError, Value};
 use datatypes::stream::Stream;
 use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, Type};
@@ -47,6 +48,10 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         Value::Hash(fields) => {
             let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);
             restore_elements(hash, &fields)?;
+        }
+        Value::Json(root) => {
+            let record = Document::new(root).record(expiry_ms)?;
+            keyspace.put(entry, &record);
         }
         Value::ExpiringHash(fields) => {
             let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);

@@ -28,6 +28,7 @@ fn encoding_of(record: &Record) -> &'static str {
         Type::Hash if is_expiring(&record.payload) => "listpackex",
         Type::List | Type::Set | Type::Hash | Type::SortedSet => "listpack",
         Type::Stream => "stream",
+        Type::Json => "raw",
     }
 }
 
