@@ -10,6 +10,7 @@ pub enum Group {
     Hash,
     Set,
     Json,
+    List,
     Stream,
     Connection,
     Server,
@@ -19,13 +20,14 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
         Self::Hash,
         Self::Set,
         Self::Json,
+        Self::List,
         Self::Stream,
         Self::Generic,
         Self::Transactions,
@@ -44,6 +46,7 @@ impl Group {
             Self::Hash => "hash",
             Self::Set => "set",
             Self::Json => "json",
+            Self::List => "list",
             Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",

@@ -9,6 +9,7 @@ mod hyperloglog;
 mod internal;
 mod json;
 mod keyspace;
+mod list;
 mod scripting;
 mod server;
 mod set;
@@ -18,7 +19,7 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 15] = [
+static FAMILIES: [&[Spec]; 16] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -26,6 +27,7 @@ static FAMILIES: [&[Spec]; 15] = [
     hash_expiry::ROWS,
     set::ROWS,
     json::ROWS,
+    list::ROWS,
     stream::ROWS,
     keyspace::ROWS,
     transactions::ROWS,

@@ -8,6 +8,7 @@ use crate::collection::sorted::{Scored, SortedSet};
 use crate::collection::{Elements, Large, check_due};
 use crate::key;
 use crate::kv::Kv;
+use crate::list;
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
 use crate::stream;
@@ -47,6 +48,10 @@ pub fn check_invariants(kv: &MemKv) {
 
 /// Id and number of parts of a large collection. Only a stream may be empty.
 fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+    if record.kind == Type::List {
+        let parts = list::check::check(&mut kv.clone(), record, stored);
+        return record.collection_id().map(|id| (id, parts));
+    }
     if record.kind == Type::Stream {
         return Some((record.collection_id()?, stream::check(kv, stored, record)));
     }

@@ -1,5 +1,6 @@
 //! Up to where collections stay small.
 
+use crate::list::ListLimit;
 use crate::stream::StreamLimits;
 
 /// Limits of a collection that lives in its head record.
@@ -29,6 +30,8 @@ pub struct Limits {
     pub set_integers: u64,
     /// zset-max-listpack-entries, zset-max-listpack-value
     pub sorted_set: SmallLimits,
+    /// list-max-listpack-size
+    pub list: ListLimit,
     /// stream-node-max-entries, stream-node-max-bytes
     pub stream: StreamLimits,
 }
@@ -39,6 +42,7 @@ impl Limits {
         set: SmallLimits { entries: 128, value_bytes: 64 },
         set_integers: 512,
         sorted_set: SmallLimits { entries: 128, value_bytes: 64 },
+        list: ListLimit::Bytes(8192),
         stream: StreamLimits::DEFAULT,
     };
 }

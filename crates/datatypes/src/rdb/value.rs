@@ -13,7 +13,7 @@ use super::read::Input;
 use super::set::{self, Members};
 use super::stream;
 use super::write::put_string;
-use super::{hash, json};
+use super::{hash, json, list};
 use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
@@ -34,6 +34,8 @@ pub enum Value<'a> {
     /// Likewise; they may expire.
     ExpiringHash(Vec<Field>),
     Set(Members),
+    /// At least one element.
+    List(Vec<Bytes>),
     Stream(StreamValue),
 }
 
@@ -84,8 +86,11 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         set::SET => return set::read(input).map(Value::Set),
         set::SET_INTSET => return set::read_intset(input).map(Value::Set),
         set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
+        list::LIST => return list::read(input).map(Value::List),
+        list::QUICKLIST => return list::read_quicklist(input).map(Value::List),
+        list::ZIPLIST => return list::read_ziplist(input).map(Value::List),
+        list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
         form if stream::STREAMS.contains(&form) => return stream::read(input, form).map(Value::Stream),
-        1 | 10 | 14 | 18 => Type::List.name(),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         6 => "module",

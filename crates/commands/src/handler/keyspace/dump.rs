@@ -3,7 +3,7 @@
 use datatypes::json::Document;
 use datatypes::rdb::{self, Members, RdbError, Value};
 use datatypes::stream::Stream;
-use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, Type};
+use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, List, Type};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace, reader};
@@ -22,6 +22,7 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
             let members = Elements::of(&record, cx.db, key)?.all(kv)?;
             rdb::dump_set(&record, &members)
         }
+        Type::List => rdb::dump_list(&List::of(&record, cx.db, key)?.listpacks(kv)?),
         Type::Stream => match Stream::of(&record, cx.db, key)? {
             Some(stream) => rdb::dump_stream(&stream.value(kv)?, rdb::VERSION),
             None => return Ok(Reply::Null),
@@ -60,6 +61,11 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         Value::Set(members) => {
             let set = keyspace.create(entry, Type::Set, cx.limits.set, expiry_ms);
             restore_members(set, &members, cx)?;
+        }
+        Value::List(elements) => {
+            let mut list = keyspace.create_list(entry, cx.limits.list, expiry_ms);
+            list.fill(&elements)?;
+            list.save()?;
         }
         Value::Stream(value) => {
             let mut stream = keyspace.create_stream(entry, expiry_ms)?;
