@@ -131,15 +131,15 @@ impl From<HllError> for CommandError {
     }
 }
 
-impl From<JsonError> for CommandError {
-    fn from(error: JsonError) -> Self {
-        Self::Json(error)
-    }
-}
-
 impl From<ListError> for CommandError {
     fn from(error: ListError) -> Self {
         Self::List(error)
+    }
+}
+
+impl From<JsonError> for CommandError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names of the limits up to which collections stay small, as CONFIG knows them, and their form on the
+//! Names of the limits up to which collections stay small, and streams' nodes, as CONFIG knows them, and their form on the
 //! way from proxy to storage node: numbers in the order of [`LIMITS`].
 
 use datatypes::Limits;
@@ -59,9 +59,11 @@ pub static LIMITS: [Limit; COUNT] = [
         limits.sorted_set.value_bytes = bytes(n);
     })
     .memory(),
+    limit("stream-node-max-bytes", None, 4096, |limits, n| limits.stream.node_bytes = entries(n)).memory(),
+    limit("stream-node-max-entries", None, 100, |limits, n| limits.stream.node_entries = entries(n)),
 ];
 
-pub const COUNT: usize = 7;
+pub const COUNT: usize = 9;
 
 /// The limits that `numbers` say; what is missing has its default.
 pub fn from_numbers(numbers: &[i64]) -> Limits {
