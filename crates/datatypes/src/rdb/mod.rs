@@ -36,8 +36,8 @@ mod write;
 mod ziplist;
 
 pub use hash::dump_hash;
-pub use list::dump_list;
 pub use library::{NotLibrary, dump_libraries, restore_libraries};
+pub use list::dump_list;
 pub use payload::{VERSION, VERSION_MAX, seal, unseal};
 pub use set::{Members, dump_set};
 pub use stream::dump_stream;
