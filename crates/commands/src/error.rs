@@ -14,6 +14,8 @@ use resp::Reply;
 pub use field::FieldError;
 
 use crate::blocking::TimeoutError;
+use crate::handler::geo::GeoError;
+use crate::handler::sorted_set::SortedSetError;
 use crate::handler::stream::StreamError;
 
 /// Why a command was refused. It has changed nothing.
@@ -83,6 +85,8 @@ pub enum CommandError {
     Field(FieldError),
     Intersection(IntersectionError),
     Swap(SwapError),
+    SortedSet(SortedSetError),
+    Geo(GeoError),
     Stream(StreamError),
     Timeout(TimeoutError),
     Json(JsonError),
@@ -143,6 +147,18 @@ impl From<JsonError> for CommandError {
     }
 }
 
+impl From<GeoError> for CommandError {
+    fn from(error: GeoError) -> Self {
+        Self::Geo(error)
+    }
+}
+
+impl From<SortedSetError> for CommandError {
+    fn from(error: SortedSetError) -> Self {
+        Self::SortedSet(error)
+    }
+}
+
 impl From<RdbError> for CommandError {
     fn from(error: RdbError) -> Self {
         Self::Payload(error)
@@ -182,6 +198,8 @@ impl CommandError {
             Self::Intersection(error) => error.text(),
             Self::Swap(error) => error.text(),
             Self::Field(error) => return error.text(),
+            Self::SortedSet(error) => return error.text(),
+            Self::Geo(error) => return error.text(),
             Self::Stream(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             Self::Json(error) => return json::text(error),

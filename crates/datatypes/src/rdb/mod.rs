@@ -28,6 +28,7 @@ mod lzf;
 mod payload;
 mod read;
 mod set;
+mod sorted;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use library::{NotLibrary, dump_libraries, restore_libraries};
 pub use list::dump_list;
 pub use payload::{VERSION, VERSION_MAX, seal, unseal};
 pub use set::{Members, dump_set};
+pub use sorted::dump_sorted_set;
 pub use stream::dump_stream;
 pub use value::{Value, dump, restore};
 

@@ -13,7 +13,8 @@ use super::read::Input;
 use super::set::{self, Members};
 use super::stream;
 use super::write::put_string;
-use super::{hash, json, list};
+use super::{hash, json, list, sorted};
+use crate::collection::sorted::Scored;
 use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
@@ -36,6 +37,8 @@ pub enum Value<'a> {
     Set(Members),
     /// At least one element.
     List(Vec<Bytes>),
+    /// At least one member; members may repeat.
+    SortedSet(Vec<Scored>),
     Stream(StreamValue),
 }
 
@@ -90,8 +93,11 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         list::QUICKLIST => return list::read_quicklist(input).map(Value::List),
         list::ZIPLIST => return list::read_ziplist(input).map(Value::List),
         list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
+        sorted::TEXTS => return sorted::read(input, sorted::text).map(Value::SortedSet),
+        sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
+        sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
+        12 => Type::SortedSet.name(),
         form if stream::STREAMS.contains(&form) => return stream::read(input, form).map(Value::Stream),
-        3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         6 => "module",
         _ => return Err(RdbError::Format),
