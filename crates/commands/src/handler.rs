@@ -11,6 +11,7 @@ pub mod list;
 pub mod set;
 pub mod sort;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 
 use bytes::Bytes;

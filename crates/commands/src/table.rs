@@ -16,6 +16,7 @@ mod server;
 mod set;
 mod sort;
 mod sorted_set;
+mod stream;
 mod string;
 mod transactions;
 
@@ -32,6 +33,7 @@ static FAMILIES: [&[Spec]; 18] = [
     json::ROWS,
     sorted_set::ROWS,
     geo::ROWS,
+    stream::ROWS,
     keyspace::ROWS,
     sort::ROWS,
     transactions::ROWS,
