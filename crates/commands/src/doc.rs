@@ -9,6 +9,7 @@ pub enum Group {
     HyperLogLog,
     Hash,
     Set,
+    List,
     Json,
     Connection,
     Server,
@@ -18,12 +19,13 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
         Self::Hash,
         Self::Set,
+        Self::List,
         Self::Json,
         Self::Generic,
         Self::Transactions,
@@ -41,6 +43,7 @@ impl Group {
             Self::HyperLogLog => "hyperloglog",
             Self::Hash => "hash",
             Self::Set => "set",
+            Self::List => "list",
             Self::Json => "json",
             Self::Connection => "connection",
             Self::Server => "server",

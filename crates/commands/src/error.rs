@@ -74,6 +74,7 @@ pub enum CommandError {
     /// DEBUG is off, as it is in Redis.
     DebugDisabled,
     Bit(BitError),
+    List(ListError),
     HyperLogLog(HllError),
     /// A payload of DUMP.
     Payload(RdbError),
@@ -128,6 +129,12 @@ impl From<HllError> for CommandError {
     }
 }
 
+impl From<ListError> for CommandError {
+    fn from(error: ListError) -> Self {
+        Self::List(error)
+    }
+}
+
 impl From<JsonError> for CommandError {
     fn from(error: JsonError) -> Self {
         Self::Json(error)
@@ -178,6 +185,7 @@ impl CommandError {
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),
+            Self::List(error) => error.text(),
             Self::Store(error) => return one_line([b"ERR storage error ", error.0.as_bytes(), b""]),
             Self::Syntax => "ERR syntax error",
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
@@ -278,6 +286,37 @@ impl BitError {
             }
             Self::Overflow => "ERR Invalid OVERFLOW type specified",
             Self::ReadOnlyField => "ERR BITFIELD_RO only supports the GET subcommand",
+        }
+    }
+}
+
+/// Why a command on lists was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListError {
+    /// There is no such element.
+    Index,
+    /// Of LPOS.
+    ZeroRank,
+    NegativeCount,
+    NegativeLength,
+    /// Not a number of keys.
+    NoKeys,
+    /// Not a number of elements.
+    NoCount,
+}
+
+impl ListError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Index => "ERR index out of range",
+            Self::ZeroRank => {
+                "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative \
+                 to start from the end of the list"
+            }
+            Self::NegativeCount => "ERR COUNT can't be negative",
+            Self::NegativeLength => "ERR MAXLEN can't be negative",
+            Self::NoKeys => "ERR numkeys should be greater than 0",
+            Self::NoCount => "ERR count should be greater than 0",
         }
     }
 }

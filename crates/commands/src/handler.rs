@@ -6,6 +6,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod json;
 pub mod keyspace;
+pub mod list;
 pub mod set;
 pub mod string;
 

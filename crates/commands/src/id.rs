@@ -251,9 +251,31 @@ pub enum Id {
     JsonStrlen = 243,
     JsonToggle = 244,
     JsonType = 245,
+    Lpush = 246,
+    Lpushx = 247,
+    Rpush = 248,
+    Rpushx = 249,
+    Lpop = 250,
+    Rpop = 251,
+    Llen = 252,
+    Lrange = 253,
+    Lindex = 254,
+    Lset = 255,
+    Linsert = 256,
+    Lrem = 257,
+    Ltrim = 258,
+    Lpos = 259,
+    Lmove = 260,
+    Rpoplpush = 261,
+    Lmpop = 262,
+    Blpop = 263,
+    Brpop = 264,
+    Blmove = 265,
+    Brpoplpush = 266,
+    Blmpop = 267,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::JsonType as usize + 1;
+    pub const COUNT: usize = Self::Blmpop as usize + 1;
 }

@@ -9,6 +9,7 @@ mod hyperloglog;
 mod internal;
 mod json;
 mod keyspace;
+mod list;
 mod scripting;
 mod server;
 mod set;
@@ -17,13 +18,14 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 14] = [
+static FAMILIES: [&[Spec]; 15] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     hash_expiry::ROWS,
     set::ROWS,
+    list::ROWS,
     json::ROWS,
     keyspace::ROWS,
     transactions::ROWS,

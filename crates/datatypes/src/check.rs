@@ -9,6 +9,7 @@ use crate::collection::{Elements, Large, check_due};
 use crate::json::Document;
 use crate::key;
 use crate::kv::Kv;
+use crate::list;
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
 
@@ -56,6 +57,10 @@ fn check_document(record: &Record) {
 
 /// Id and number of parts of a large collection; an empty collection is no key.
 fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+    if record.kind == Type::List {
+        let parts = list::check::check(&mut kv.clone(), record, stored);
+        return record.collection_id().map(|id| (id, parts));
+    }
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());
         let others = match record.kind {

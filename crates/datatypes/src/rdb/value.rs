@@ -12,7 +12,7 @@ use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
 use super::write::put_string;
-use super::{hash, json};
+use super::{hash, json, list};
 use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
@@ -32,6 +32,8 @@ pub enum Value<'a> {
     /// Likewise; they may expire.
     ExpiringHash(Vec<Field>),
     Set(Members),
+    /// At least one element.
+    List(Vec<Bytes>),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
@@ -81,7 +83,10 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         set::SET => return set::read(input).map(Value::Set),
         set::SET_INTSET => return set::read_intset(input).map(Value::Set),
         set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
-        1 | 10 | 14 | 18 => Type::List.name(),
+        list::LIST => return list::read(input).map(Value::List),
+        list::QUICKLIST => return list::read_quicklist(input).map(Value::List),
+        list::ZIPLIST => return list::read_ziplist(input).map(Value::List),
+        list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),

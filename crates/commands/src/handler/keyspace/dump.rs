@@ -2,7 +2,7 @@
 
 use datatypes::json::Document;
 use datatypes::rdb::{self, Members, RdbError, Value};
-use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, Type};
+use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, List, Type};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace, reader};
@@ -21,6 +21,7 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
             let members = Elements::of(&record, cx.db, key)?.all(kv)?;
             rdb::dump_set(&record, &members)
         }
+        Type::List => rdb::dump_list(&List::of(&record, cx.db, key)?.listpacks(kv)?),
         _ => rdb::dump(&record)?,
     }))
 }
@@ -55,6 +56,11 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         Value::Set(members) => {
             let set = keyspace.create(entry, Type::Set, cx.limits.set, expiry_ms);
             restore_members(set, &members, cx)?;
+        }
+        Value::List(elements) => {
+            let mut list = keyspace.create_list(entry, cx.limits.list, expiry_ms);
+            list.fill(&elements)?;
+            list.save()?;
         }
     }
     Ok(Reply::OK)
