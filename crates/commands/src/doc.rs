@@ -11,6 +11,8 @@ pub enum Group {
     Set,
     List,
     Json,
+    SortedSet,
+    Geo,
     Connection,
     Server,
     Cluster,
@@ -19,7 +21,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -27,6 +29,8 @@ impl Group {
         Self::Set,
         Self::List,
         Self::Json,
+        Self::SortedSet,
+        Self::Geo,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -45,6 +49,8 @@ impl Group {
             Self::Set => "set",
             Self::List => "list",
             Self::Json => "json",
+            Self::SortedSet => "sorted-set",
+            Self::Geo => "geo",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

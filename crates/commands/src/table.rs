@@ -3,6 +3,7 @@
 mod bitmap;
 mod cluster;
 mod connection;
+mod geo;
 mod hash;
 mod hash_expiry;
 mod hyperloglog;
@@ -13,12 +14,13 @@ mod list;
 mod scripting;
 mod server;
 mod set;
+mod sorted_set;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 15] = [
+static FAMILIES: [&[Spec]; 17] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -27,6 +29,8 @@ static FAMILIES: [&[Spec]; 15] = [
     set::ROWS,
     list::ROWS,
     json::ROWS,
+    sorted_set::ROWS,
+    geo::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,
