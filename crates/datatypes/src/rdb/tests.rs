@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::{
-    Members, RdbError, VERSION, VERSION_MAX, Value, dump, dump_hash, dump_set, dump_sorted_set, restore, seal,
-    unseal,
+    Members, RdbError, VERSION, VERSION_MAX, Value, dump, dump_hash, dump_set, dump_sorted_set, restore,
+    seal, unseal,
 };
 use crate::collection::sorted::Scored;
 use crate::collection::{Element, Field};
