@@ -9,7 +9,10 @@ pub enum Group {
     HyperLogLog,
     Hash,
     Set,
+    List,
     Json,
+    SortedSet,
+    Geo,
     Connection,
     Server,
     Cluster,
@@ -18,13 +21,16 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
         Self::Hash,
         Self::Set,
+        Self::List,
         Self::Json,
+        Self::SortedSet,
+        Self::Geo,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -41,7 +47,10 @@ impl Group {
             Self::HyperLogLog => "hyperloglog",
             Self::Hash => "hash",
             Self::Set => "set",
+            Self::List => "list",
             Self::Json => "json",
+            Self::SortedSet => "sorted-set",
+            Self::Geo => "geo",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

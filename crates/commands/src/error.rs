@@ -14,6 +14,8 @@ use resp::Reply;
 pub use field::FieldError;
 
 use crate::blocking::TimeoutError;
+use crate::handler::geo::GeoError;
+use crate::handler::sorted_set::SortedSetError;
 
 /// Why a command was refused. It has changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,7 @@ pub enum CommandError {
     /// DEBUG is off, as it is in Redis.
     DebugDisabled,
     Bit(BitError),
+    List(ListError),
     HyperLogLog(HllError),
     /// A payload of DUMP.
     Payload(RdbError),
@@ -81,6 +84,8 @@ pub enum CommandError {
     Field(FieldError),
     Intersection(IntersectionError),
     Swap(SwapError),
+    SortedSet(SortedSetError),
+    Geo(GeoError),
     Timeout(TimeoutError),
     Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
@@ -128,9 +133,27 @@ impl From<HllError> for CommandError {
     }
 }
 
+impl From<ListError> for CommandError {
+    fn from(error: ListError) -> Self {
+        Self::List(error)
+    }
+}
+
 impl From<JsonError> for CommandError {
     fn from(error: JsonError) -> Self {
         Self::Json(error)
+    }
+}
+
+impl From<GeoError> for CommandError {
+    fn from(error: GeoError) -> Self {
+        Self::Geo(error)
+    }
+}
+
+impl From<SortedSetError> for CommandError {
+    fn from(error: SortedSetError) -> Self {
+        Self::SortedSet(error)
     }
 }
 
@@ -173,11 +196,14 @@ impl CommandError {
             Self::Intersection(error) => error.text(),
             Self::Swap(error) => error.text(),
             Self::Field(error) => return error.text(),
+            Self::SortedSet(error) => return error.text(),
+            Self::Geo(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),
+            Self::List(error) => error.text(),
             Self::Store(error) => return one_line([b"ERR storage error ", error.0.as_bytes(), b""]),
             Self::Syntax => "ERR syntax error",
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
@@ -278,6 +304,37 @@ impl BitError {
             }
             Self::Overflow => "ERR Invalid OVERFLOW type specified",
             Self::ReadOnlyField => "ERR BITFIELD_RO only supports the GET subcommand",
+        }
+    }
+}
+
+/// Why a command on lists was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListError {
+    /// There is no such element.
+    Index,
+    /// Of LPOS.
+    ZeroRank,
+    NegativeCount,
+    NegativeLength,
+    /// Not a number of keys.
+    NoKeys,
+    /// Not a number of elements.
+    NoCount,
+}
+
+impl ListError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Index => "ERR index out of range",
+            Self::ZeroRank => {
+                "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative \
+                 to start from the end of the list"
+            }
+            Self::NegativeCount => "ERR COUNT can't be negative",
+            Self::NegativeLength => "ERR MAXLEN can't be negative",
+            Self::NoKeys => "ERR numkeys should be greater than 0",
+            Self::NoCount => "ERR count should be greater than 0",
         }
     }
 }

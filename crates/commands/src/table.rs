@@ -3,28 +3,34 @@
 mod bitmap;
 mod cluster;
 mod connection;
+mod geo;
 mod hash;
 mod hash_expiry;
 mod hyperloglog;
 mod internal;
 mod json;
 mod keyspace;
+mod list;
 mod scripting;
 mod server;
 mod set;
+mod sorted_set;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 14] = [
+static FAMILIES: [&[Spec]; 17] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     hash_expiry::ROWS,
     set::ROWS,
+    list::ROWS,
     json::ROWS,
+    sorted_set::ROWS,
+    geo::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

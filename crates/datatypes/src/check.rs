@@ -8,6 +8,7 @@ use crate::collection::sorted::{Scored, SortedSet};
 use crate::collection::{Elements, Large, check_due};
 use crate::key;
 use crate::kv::Kv;
+use crate::list;
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
 
@@ -46,6 +47,10 @@ pub fn check_invariants(kv: &MemKv) {
 
 /// Id and number of parts of a large collection; an empty collection is no key.
 fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+    if record.kind == Type::List {
+        let parts = list::check::check(&mut kv.clone(), record, stored);
+        return record.collection_id().map(|id| (id, parts));
+    }
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());
         let others = match record.kind {

@@ -16,6 +16,7 @@ use crate::collection::sorted::SortedEdit;
 use crate::collection::{Edit, Large, SmallLimits, drop_parts, is_spent};
 use crate::key;
 use crate::kv::{Kv, KvMut, StoreError};
+use crate::list::{ListEdit, ListLimit};
 use crate::random::Random;
 use crate::record::{self, Record, Type};
 
@@ -186,6 +187,21 @@ impl<'a> Keyspace<'a> {
         expiry_ms: Option<u64>,
     ) -> SortedEdit<'_, 'a> {
         SortedEdit::create(self, entry, limits, expiry_ms)
+    }
+
+    /// Opens the list under the entry's key, a new one if there is none. What is there must be one.
+    pub fn edit_list(&mut self, entry: Entry, limit: ListLimit) -> Result<ListEdit<'_, 'a>, StoreError> {
+        ListEdit::open(self, entry, limit)
+    }
+
+    /// A new list that replaces whatever is under the entry's key when it is saved.
+    pub fn create_list(
+        &mut self,
+        entry: Entry,
+        limit: ListLimit,
+        expiry_ms: Option<u64>,
+    ) -> ListEdit<'_, 'a> {
+        ListEdit::create(self, entry, limit, expiry_ms)
     }
 
     /// Moves the live key of `source`, its expiry included, to the key of `target`, whatever is there.

@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod info;
 mod logs;
+mod script;
 mod transaction;
 mod watch;
 
@@ -41,6 +42,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         | P::ClusterShards
         | P::ClusterSlots => cluster::run(front, args, call),
         P::ConfigRewrite => config::rewrite(front, call),
+        P::ScriptExists | P::ScriptFlush | P::ScriptLoad => script::run(front, command, args, call),
         P::Info => info::run(front, args, call),
         _ => {
             let reply = immediate(front, command, args, call.spec).unwrap_or_else(|error| error);
@@ -74,6 +76,9 @@ pub fn is_immediate(command: ProxyCommand) -> bool {
             | P::ClusterShards
             | P::ClusterSlots
             | P::ConfigRewrite
+            | P::ScriptExists
+            | P::ScriptFlush
+            | P::ScriptLoad
             | P::Info
             | P::Auth
             | P::Hello
@@ -126,6 +131,8 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::MemoryPurge => Ok(memory::purge()),
         P::MemoryStats => Ok(memory::stats(info::resident_bytes())),
         P::Debug => Err(CommandError::DebugDisabled.into()),
+        P::ScriptDebug => Err(Reply::error("ERR scripts cannot be debugged here")),
+        P::ScriptKill => Err(Reply::error("NOTBUSY No scripts in execution right now.")),
         P::Help => Ok(introspect::help(spec)),
         P::ConfigGet => Ok(config::get(front, args)),
         P::ConfigSet => config::set(front, args),

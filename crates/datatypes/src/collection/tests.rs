@@ -9,9 +9,10 @@ use super::large::position;
 use super::small::{Small, Walk};
 use super::{Elements, SmallLimits};
 use crate::check::check_invariants;
+use crate::counting::Counting;
 use crate::key;
 use crate::keyspace::{Entry, Keyspace, Reader};
-use crate::kv::{Kv, KvMut};
+use crate::kv::KvMut;
 use crate::mem::MemKv;
 use crate::random::Random;
 use crate::record::{Record, Type};
@@ -414,60 +415,6 @@ fn an_element_of_a_small_collection_costs_one_read_and_one_write() {
         edit.put(name.as_bytes(), b"x").unwrap();
         edit.save();
         assert_eq!((name, kv.reads, kv.writes), (name, reads, writes));
-    }
-}
-
-/// Counts what a command costs.
-#[derive(Default)]
-struct Counting {
-    kv: MemKv,
-    reads: usize,
-    writes: usize,
-}
-
-impl Kv for Counting {
-    fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, crate::StoreError> {
-        self.reads += 1;
-        self.kv.get(key)
-    }
-
-    fn scan(
-        &mut self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut crate::kv::Visit<'_>,
-    ) -> Result<(), crate::StoreError> {
-        self.reads += 1;
-        self.kv.scan(from, to, visit)
-    }
-
-    fn key_count(&self, db: u8) -> u64 {
-        self.kv.key_count(db)
-    }
-}
-
-impl KvMut for Counting {
-    fn put(&mut self, key: Bytes, value: Bytes) {
-        self.writes += 1;
-        self.kv.put(key, value);
-    }
-
-    fn delete(&mut self, key: Bytes) {
-        self.writes += 1;
-        self.kv.delete(key);
-    }
-
-    fn delete_range(&mut self, from: Bytes, to: Bytes) {
-        self.writes += 1;
-        self.kv.delete_range(from, to);
-    }
-
-    fn add_key_count(&mut self, db: u8, delta: i64) {
-        self.kv.add_key_count(db, delta);
-    }
-
-    fn as_kv(&mut self) -> &mut dyn Kv {
-        self
     }
 }
 

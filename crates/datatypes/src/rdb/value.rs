@@ -12,7 +12,8 @@ use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
 use super::write::put_string;
-use super::{hash, json};
+use super::{hash, json, list, sorted};
+use crate::collection::sorted::Scored;
 use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
@@ -32,6 +33,10 @@ pub enum Value<'a> {
     /// Likewise; they may expire.
     ExpiringHash(Vec<Field>),
     Set(Members),
+    /// At least one element.
+    List(Vec<Bytes>),
+    /// At least one member; members may repeat.
+    SortedSet(Vec<Scored>),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
@@ -81,8 +86,14 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         set::SET => return set::read(input).map(Value::Set),
         set::SET_INTSET => return set::read_intset(input).map(Value::Set),
         set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
-        1 | 10 | 14 | 18 => Type::List.name(),
-        3 | 5 | 12 | 17 => Type::SortedSet.name(),
+        list::LIST => return list::read(input).map(Value::List),
+        list::QUICKLIST => return list::read_quicklist(input).map(Value::List),
+        list::ZIPLIST => return list::read_ziplist(input).map(Value::List),
+        list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
+        sorted::TEXTS => return sorted::read(input, sorted::text).map(Value::SortedSet),
+        sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
+        sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
+        12 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),
         6 => "module",
