@@ -80,6 +80,9 @@ impl Front {
         if !self.session.authenticated && !spec.flags.has(flag::NO_AUTH) {
             return Err(Reply::error("NOAUTH Authentication required."));
         }
+        if local::only_listens(self) {
+            local::check_mode(spec)?;
+        }
         Ok(spec)
     }
 
@@ -166,7 +169,7 @@ impl Front {
 
     /// Why this node of the announced cluster does not serve the keys: others that it has not met
     /// have the slot, or redirections are wanted and another one is announced for it.
-    fn elsewhere(&self, args: &[&[u8]], spec: &Spec) -> Option<Reply> {
+    pub fn elsewhere(&self, args: &[&[u8]], spec: &Spec) -> Option<Reply> {
         let always_moved = self.conn.worker.shared.moved == Moved::Always;
         let mut refusal = None;
         self.conn.worker.backend.with_announced(&mut |announced| {

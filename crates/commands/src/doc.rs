@@ -14,10 +14,11 @@ pub enum Group {
     Cluster,
     Transactions,
     Scripting,
+    PubSub,
 }
 
 impl Group {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -26,6 +27,7 @@ impl Group {
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
+        Self::PubSub,
         Self::Connection,
         Self::Server,
         Self::Cluster,
@@ -44,6 +46,7 @@ impl Group {
             Self::Cluster => "cluster",
             Self::Transactions => "transactions",
             Self::Scripting => "scripting",
+            Self::PubSub => "pubsub",
         }
     }
 }

@@ -197,9 +197,24 @@ pub enum Id {
     Sunionstore = 189,
     Sdiff = 190,
     Sdiffstore = 191,
+    Psubscribe = 192,
+    Publish = 193,
+    Pubsub = 194,
+    PubsubChannels = 195,
+    PubsubHelp = 196,
+    PubsubNumpat = 197,
+    PubsubNumsub = 198,
+    PubsubShardchannels = 199,
+    PubsubShardnumsub = 200,
+    Punsubscribe = 201,
+    Spublish = 202,
+    Ssubscribe = 203,
+    Subscribe = 204,
+    Sunsubscribe = 205,
+    Unsubscribe = 206,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Sdiffstore as usize + 1;
+    pub const COUNT: usize = Self::Unsubscribe as usize + 1;
 }

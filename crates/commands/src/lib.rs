@@ -36,4 +36,4 @@ pub use id::Id;
 pub use lookup::{by_id, lookup, resolve};
 pub use spec::{Cx, Handler, Kind, Merge, ProxyCommand, ReadFn, Spec, WriteFn};
 
-pub use datatypes::kv::DATABASES;
+pub use datatypes::{glob, kv::DATABASES};

@@ -141,6 +141,14 @@ pub enum ProxyCommand {
     Monitor,
     Multi,
     Ping,
+    Psubscribe,
+    Publish,
+    PubsubChannels,
+    PubsubNumPat,
+    PubsubNumSub,
+    PubsubShardChannels,
+    PubsubShardNumSub,
+    Punsubscribe,
     Quit,
     ReadOnly,
     ReadWrite,
@@ -149,7 +157,12 @@ pub enum ProxyCommand {
     SlowlogGet,
     SlowlogLen,
     SlowlogReset,
+    Spublish,
+    Ssubscribe,
+    Subscribe,
+    Sunsubscribe,
     Time,
+    Unsubscribe,
 }
 
 /// One row: all that is known about one command.
@@ -349,6 +362,12 @@ impl Spec {
     /// Adds bits of [`crate::flags::category`].
     pub(crate) const fn acl(mut self, bits: u32) -> Self {
         self.explicit_categories |= bits;
+        self
+    }
+
+    /// Keys of a command whose constructor takes none.
+    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
         self
     }
 

@@ -7,6 +7,7 @@ mod hash;
 mod hyperloglog;
 mod internal;
 mod keyspace;
+mod pubsub;
 mod scripting;
 mod server;
 mod set;
@@ -15,7 +16,7 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 12] = [
+static FAMILIES: [&[Spec]; 13] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -24,6 +25,7 @@ static FAMILIES: [&[Spec]; 12] = [
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,
+    pubsub::ROWS,
     connection::ROWS,
     server::ROWS,
     cluster::ROWS,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use resp::Protocol;
 
-use crate::{clients::Side, local::Transaction, shared::Feed};
+use crate::{clients::Side, local::Transaction, pubsub::Subscriber, shared::Feed};
 
 /// CLIENT REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +27,8 @@ pub struct Session {
     pub replies: Replies,
     /// Present while the client monitors.
     pub feed: Option<Arc<Feed>>,
+    /// Present once the client has subscribed to something.
+    pub subscriber: Option<Arc<Subscriber>>,
     /// Present between MULTI and EXEC.
     pub transaction: Option<Transaction>,
     /// No further command is read; the connection ends when its replies are written.
@@ -42,6 +44,7 @@ impl Session {
             authenticated,
             replies: Replies::On,
             feed: None,
+            subscriber: None,
             transaction: None,
             closing: false,
         }

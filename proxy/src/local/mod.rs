@@ -7,11 +7,13 @@ mod config;
 mod connection;
 mod info;
 mod logs;
+mod pubsub;
 mod transaction;
 
 use commands::{Args, CommandError, ProxyCommand, functions, introspect};
 use resp::Reply;
 
+pub use pubsub::{check_mode, leave as leave_pubsub, only_listens};
 pub use transaction::{Transaction, queue};
 
 use crate::{connection::Call, execute::Front};
@@ -23,6 +25,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
     let result = match command {
         P::Auth => connection::auth(front, args),
         P::Hello => connection::hello(front, args),
+        P::Ping if pubsub::only_listens(front) => pubsub::ping(args),
         P::Ping => connection::ping(args),
         P::Echo => Ok(Reply::bulk(args[0])),
         P::Quit => return connection::quit(front),
@@ -60,6 +63,19 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         | P::ClusterReplicas
         | P::ClusterShards
         | P::ClusterSlots => return cluster::run(front, args, call),
+        P::Psubscribe
+        | P::Publish
+        | P::PubsubChannels
+        | P::PubsubNumPat
+        | P::PubsubNumSub
+        | P::PubsubShardChannels
+        | P::PubsubShardNumSub
+        | P::Punsubscribe
+        | P::Spublish
+        | P::Ssubscribe
+        | P::Subscribe
+        | P::Sunsubscribe
+        | P::Unsubscribe => return pubsub::run(front, command, args, call),
         P::Command => Ok(introspect::all_info()),
         P::CommandCount => Ok(introspect::count()),
         P::CommandDocs => Ok(introspect::docs(&table)),
