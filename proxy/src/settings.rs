@@ -386,7 +386,9 @@ mod tests {
         let all = shown("5", "33554432 8388608 60");
         settings.set(NAME, all.as_bytes()).unwrap();
         assert_eq!(value(&settings, NAME), all);
-        for wrong in ["", "pubsub 1 2", "pubsub 1 2 x", "pubsub -1 0 0", "nobody 1 2 3", "pubsub 1 1 1 normal"] {
+        for wrong in
+            ["", "pubsub 1 2", "pubsub 1 2 x", "pubsub -1 0 0", "nobody 1 2 3", "pubsub 1 1 1 normal"]
+        {
             assert!(matches!(settings.set(NAME, wrong.as_bytes()), Err(SetError::Refused(_))), "{wrong}");
         }
         assert_eq!(value(&settings, NAME), all);

@@ -161,7 +161,10 @@ fn stats(shared: &Shared) -> Fields {
         ("pubsub_channels", shared.pubsub.topics(Kind::Channel).to_string()),
         ("pubsub_patterns", shared.pubsub.topics(Kind::Pattern).to_string()),
         ("pubsubshard_channels", shared.pubsub.topics(Kind::Shard).to_string()),
-        ("client_output_buffer_limit_disconnections", shared.pubsub.figures.cut_off.load(Relaxed).to_string()),
+        (
+            "client_output_buffer_limit_disconnections",
+            shared.pubsub.figures.cut_off.load(Relaxed).to_string(),
+        ),
         ("total_protocol_errors", total(|c| &c.protocol_errors)),
     ])
 }

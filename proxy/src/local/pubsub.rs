@@ -179,7 +179,8 @@ fn introspect(hub: &Hub, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
         true => Err(Reply::from(CommandError::WrongArity(name))),
         false => Ok(()),
     };
-    let names = |kind| Reply::Array(hub.names(kind, args.get(1).copied()).into_iter().map(Reply::Bulk).collect());
+    let names =
+        |kind| Reply::Array(hub.names(kind, args.get(1).copied()).into_iter().map(Reply::Bulk).collect());
     let numbers = |kind| {
         let pair = |name: &&[u8]| [Reply::bulk(name), Reply::Int(hub.subscribers(kind, name) as i64)];
         Reply::Array(args[1..].iter().flat_map(pair).collect())

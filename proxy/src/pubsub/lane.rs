@@ -117,9 +117,9 @@ impl<W> Lane<W> {
     pub fn push(&mut self, item: Item<W>) {
         if let Action::Subscribers(count) = item.action {
             match count {
-                0 => drop(self.known.remove(&item.topic)),
-                _ => drop(self.known.insert(item.topic.clone(), count)),
-            }
+                0 => self.known.remove(&item.topic),
+                _ => self.known.insert(item.topic.clone(), count),
+            };
         }
         self.queue.push_back(item);
     }
@@ -158,9 +158,9 @@ impl<W> Lane<W> {
         self.failures = 0;
         if let (Action::Subscribers(count), true) = (&item.action, taken) {
             match count {
-                0 => drop(self.held.remove(&item.topic)),
-                count => drop(self.held.insert(item.topic.clone(), *count)),
-            }
+                0 => self.held.remove(&item.topic),
+                count => self.held.insert(item.topic.clone(), *count),
+            };
         }
         Some(item)
     }

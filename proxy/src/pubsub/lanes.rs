@@ -117,9 +117,9 @@ impl<W> Lanes<W> {
         waiter: impl Fn() -> Option<W>,
     ) -> usize {
         match count {
-            0 => drop(self.topics.remove(topic)),
-            _ => drop(self.topics.insert(topic.clone(), count)),
-        }
+            0 => self.topics.remove(topic),
+            _ => self.topics.insert(topic.clone(), count),
+        };
         let places = self.places(topic).unwrap_or_default();
         for &group in &places {
             self.enqueue(now_ms, group, topic.clone(), Action::Subscribers(count), waiter());
@@ -173,10 +173,6 @@ impl<W> Lanes<W> {
     }
 
     /// Whether there is something to send to `store`.
-    pub fn wants(&self, now_ms: u64, store: StoreId) -> bool {
-        self.lanes.values().any(|lane| lane.target == Some(store) && lane.is_due(now_ms))
-    }
-
     pub fn address(&self, store: StoreId) -> Option<Arc<str>> {
         self.routes.address(store).cloned()
     }
@@ -347,8 +343,9 @@ impl<W> Lanes<W> {
         let mut moved = Vec::new();
         for (group, lane) in &mut self.lanes {
             let routes = &self.routes;
-            let is_elsewhere =
-                |item: &Item<W>| item.is_message() && routes.group_of(slot_of(&item.topic.name)) != Some(*group);
+            let is_elsewhere = |item: &Item<W>| {
+                item.is_message() && routes.group_of(slot_of(&item.topic.name)) != Some(*group)
+            };
             moved.extend(lane.extract(is_elsewhere));
         }
         for item in moved {

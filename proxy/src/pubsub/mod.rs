@@ -23,7 +23,7 @@ mod registry;
 mod stream;
 mod subscriber;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod topic;
 
 use std::{
@@ -206,7 +206,12 @@ impl Hub {
     }
 
     /// Publishes; resolves with the number of clients that the message was sent to.
-    pub fn publish_once(&self, now_ms: u64, topic: Topic, payload: Bytes) -> oneshot::Receiver<lanes::Outcome> {
+    pub fn publish_once(
+        &self,
+        now_ms: u64,
+        topic: Topic,
+        payload: Bytes,
+    ) -> oneshot::Receiver<lanes::Outcome> {
         let (done, outcome) = oneshot::channel();
         let mut state = self.state.lock();
         state.lanes.publish(now_ms, topic, payload, Waiter::Once(done));

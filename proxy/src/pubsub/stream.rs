@@ -36,6 +36,12 @@ impl Writer {
         self.waker.wake();
     }
 
+    #[cfg(test)]
+    pub fn is_woken(&self, cx: &Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.woken.swap(false, SeqCst)
+    }
+
     fn close(&self) {
         self.closed.store(true, SeqCst);
         self.waker.wake();
@@ -119,8 +125,7 @@ async fn converse(
     let mut client = EventsClient::new(channel)
         .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX);
-    let requests =
-        Requests { shared: shared.clone(), store, writer: writer.clone(), phase: Phase::Idle };
+    let requests = Requests { shared: shared.clone(), store, writer: writer.clone(), phase: Phase::Idle };
     let mut replies = client.stream(requests).await?.into_inner();
     loop {
         let reply = replies.message().await?.ok_or(StreamError::Closed)?;

@@ -117,9 +117,13 @@ impl Book {
         let is_full = group.len() >= TOPICS_MAX;
         let topics = group.topics(kind);
         match topics.get_mut(name) {
-            Some(streams) => drop(streams.insert(stream, subscribers)),
+            Some(streams) => {
+                streams.insert(stream, subscribers);
+            }
             None if is_full => return Err(Full),
-            None => drop(topics.insert(Bytes::copy_from_slice(name), Streams::from([(stream, subscribers)]))),
+            None => {
+                topics.insert(Bytes::copy_from_slice(name), Streams::from([(stream, subscribers)]));
+            }
         }
         Ok(())
     }

@@ -200,8 +200,9 @@ mod tests {
         let (one, first) = hub.join();
         hub.subscribe(one, GROUP, Kind::Channel, b"news", 1).unwrap();
         let large = Bytes::from(vec![b'x'; 1 << 20]);
-        let message =
-            || hub.publish(GROUP, Kind::Channel, Bytes::from_static(b"news"), large.clone(), Origin::default());
+        let message = || {
+            hub.publish(GROUP, Kind::Channel, Bytes::from_static(b"news"), large.clone(), Origin::default())
+        };
         while !first.is_overrun() {
             message();
         }

@@ -103,7 +103,10 @@ impl Conversation {
         if is_behind_a_refused_one {
             return Err(Refusal::NotLeader.into());
         }
-        self.may_take(&item).inspect_err(|_| drop(self.refused.insert(group, attempt)))?;
+        if let Err(refused) = self.may_take(&item) {
+            self.refused.insert(group, attempt);
+            return Err(refused);
+        }
         let kind = Kind::from_proto(item.kind());
         match item.action {
             Some(Action::Subscribers(count)) => {

@@ -43,9 +43,12 @@ pub static ROWS: &[Spec] = &[
                     "Lists the channels that have subscribers.",
                 )
                 .args(&[pattern("pattern").optional()]),
-            local(Id::PubsubHelp, "pubsub|help", exactly(2), ProxyCommand::Help)
-                .flags(LOADING | STALE)
-                .doc(Group::PubSub, "6.2.0", "O(1)", "Lists the subcommands."),
+            local(Id::PubsubHelp, "pubsub|help", exactly(2), ProxyCommand::Help).flags(LOADING | STALE).doc(
+                Group::PubSub,
+                "6.2.0",
+                "O(1)",
+                "Lists the subcommands.",
+            ),
             local(Id::PubsubNumpat, "pubsub|numpat", exactly(2), ProxyCommand::PubsubNumPat)
                 .flags(PUBSUB | LOADING | STALE)
                 .doc(Group::PubSub, "2.8.0", "O(1)", "Counts the patterns that have subscribers."),
