@@ -62,6 +62,12 @@ impl Replies {
     }
 }
 
+impl Drop for Replies {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
 impl Stream for Replies {
     type Item = Result<DataReply, Status>;
 

@@ -9,6 +9,8 @@ pub enum Group {
     HyperLogLog,
     Hash,
     Set,
+    List,
+    Json,
     Connection,
     Server,
     Cluster,
@@ -18,12 +20,14 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
         Self::Hash,
         Self::Set,
+        Self::List,
+        Self::Json,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -41,6 +45,8 @@ impl Group {
             Self::HyperLogLog => "hyperloglog",
             Self::Hash => "hash",
             Self::Set => "set",
+            Self::List => "list",
+            Self::Json => "json",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

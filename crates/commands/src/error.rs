@@ -1,11 +1,17 @@
 //! Everything a command can fail with, and the exact text that clients see.
 
+mod field;
+mod json;
+
 use std::borrow::Cow;
 
 use datatypes::StoreError;
 use datatypes::hyperloglog::HllError;
+use datatypes::json::JsonError;
 use datatypes::rdb::RdbError;
 use resp::Reply;
+
+pub use field::FieldError;
 
 use crate::blocking::TimeoutError;
 
@@ -65,12 +71,19 @@ pub enum CommandError {
     InvalidTtl,
     InvalidIdletime,
     InvalidFrequency,
+    /// DEBUG is off, as it is in Redis.
+    DebugDisabled,
     Bit(BitError),
+    List(ListError),
     HyperLogLog(HllError),
     /// A payload of DUMP.
     Payload(RdbError),
     Function(FunctionError),
+    Field(FieldError),
+    Intersection(IntersectionError),
+    Swap(SwapError),
     Timeout(TimeoutError),
+    Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
     Store(StoreError),
@@ -92,6 +105,18 @@ impl From<Null> for Reply {
     }
 }
 
+impl From<IntersectionError> for CommandError {
+    fn from(error: IntersectionError) -> Self {
+        Self::Intersection(error)
+    }
+}
+
+impl From<SwapError> for CommandError {
+    fn from(error: SwapError) -> Self {
+        Self::Swap(error)
+    }
+}
+
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -101,6 +126,18 @@ impl From<StoreError> for CommandError {
 impl From<HllError> for CommandError {
     fn from(error: HllError) -> Self {
         Self::HyperLogLog(error)
+    }
+}
+
+impl From<ListError> for CommandError {
+    fn from(error: ListError) -> Self {
+        Self::List(error)
+    }
+}
+
+impl From<JsonError> for CommandError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
     }
 }
 
@@ -140,10 +177,15 @@ impl CommandError {
                 return Cow::Owned(text.into_bytes());
             }
             Self::Function(error) => return error.text(),
+            Self::Intersection(error) => error.text(),
+            Self::Swap(error) => error.text(),
+            Self::Field(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
+            Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),
+            Self::List(error) => error.text(),
             Self::Store(error) => return one_line([b"ERR storage error ", error.0.as_bytes(), b""]),
             Self::Syntax => "ERR syntax error",
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
@@ -181,6 +223,11 @@ impl CommandError {
             Self::GetKeysNone => "ERR The command has no key arguments",
             Self::GetKeysArity => "ERR Invalid number of arguments specified for command",
             Self::GetKeysInvalid => "ERR Invalid arguments specified for command",
+            Self::DebugDisabled => {
+                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+                 from a local connection, otherwise you need to set this option in the configuration file, and then \
+                 restart the server."
+            }
             Self::BusyKey => "BUSYKEY Target key name already exists.",
             Self::InvalidTtl => "ERR Invalid TTL value, must be >= 0",
             Self::InvalidIdletime => "ERR Invalid IDLETIME value, must be >= 0",
@@ -243,6 +290,37 @@ impl BitError {
     }
 }
 
+/// Why a command on lists was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListError {
+    /// There is no such element.
+    Index,
+    /// Of LPOS.
+    ZeroRank,
+    NegativeCount,
+    NegativeLength,
+    /// Not a number of keys.
+    NoKeys,
+    /// Not a number of elements.
+    NoCount,
+}
+
+impl ListError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Index => "ERR index out of range",
+            Self::ZeroRank => {
+                "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative \
+                 to start from the end of the list"
+            }
+            Self::NegativeCount => "ERR COUNT can't be negative",
+            Self::NegativeLength => "ERR MAXLEN can't be negative",
+            Self::NoKeys => "ERR numkeys should be greater than 0",
+            Self::NoCount => "ERR count should be greater than 0",
+        }
+    }
+}
+
 /// Why a subcommand of FUNCTION was refused.
 #[derive(Debug)]
 pub enum FunctionError {
@@ -281,6 +359,43 @@ impl FunctionError {
             Self::Unsupported => "ERR Functions are not supported yet, and the payload holds some",
         };
         Cow::Borrowed(text.as_bytes())
+    }
+}
+
+/// Why SINTERCARD was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntersectionError {
+    NoKeys,
+    MoreKeysThanArguments,
+    NegativeLimit,
+}
+
+impl IntersectionError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NoKeys => "ERR numkeys should be greater than 0",
+            Self::MoreKeysThanArguments => "ERR Number of keys can't be greater than number of args",
+            Self::NegativeLimit => "ERR LIMIT can't be negative",
+        }
+    }
+}
+
+/// Why SWAPDB was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapError {
+    First,
+    Second,
+    /// The databases hold more than one entry of the log should.
+    TooLarge,
+}
+
+impl SwapError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::First => "ERR invalid first DB index",
+            Self::Second => "ERR invalid second DB index",
+            Self::TooLarge => "ERR the databases hold too much to be swapped",
+        }
     }
 }
 

@@ -41,10 +41,23 @@ pub enum Kind {
     Write(WriteFn),
     /// By every group in the listener's view; the proxy merges the replies.
     Broadcast { handler: Handler, merge: Merge },
+    /// By the evaluator of the group that serves its keys' slot: it is about other commands.
+    Group { command: GroupCommand, writes: bool },
     /// By the proxy itself.
     Local(ProxyCommand),
     /// Holds subcommands and cannot be executed; `resolve` never answers one.
     Container,
+}
+
+/// Commands that a group's evaluator executes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupCommand {
+    /// Answers what EXEC compares: one token for each key.
+    Watch,
+    /// MULTI … EXEC, in the form of [`crate::wire::put_watched`].
+    Transaction,
+    /// Ends the waiting of a command, which was sent in the same session.
+    StopWaiting,
 }
 
 /// How the proxy makes one reply of several.
@@ -117,6 +130,8 @@ pub enum ProxyCommand {
     ConfigResetStat,
     ConfigRewrite,
     ConfigSet,
+    /// Refused, as Redis does unless it is told otherwise.
+    Debug,
     Discard,
     Echo,
     Exec,
@@ -138,6 +153,14 @@ pub enum ProxyCommand {
     LatencyHistory,
     LatencyLatest,
     LatencyReset,
+    /// [`crate::memory::doctor`]
+    MemoryDoctor,
+    /// [`crate::memory::malloc_stats`]
+    MemoryMallocStats,
+    /// [`crate::memory::purge`]
+    MemoryPurge,
+    /// [`crate::memory::stats`]
+    MemoryStats,
     Monitor,
     Multi,
     Ping,
@@ -163,6 +186,8 @@ pub enum ProxyCommand {
     Sunsubscribe,
     Time,
     Unsubscribe,
+    Unwatch,
+    Watch,
 }
 
 /// One row: all that is known about one command.
@@ -235,12 +260,21 @@ impl Spec {
             Kind::Read(handler) => Some(Handler::Read(handler)),
             Kind::Write(handler) => Some(Handler::Write(handler)),
             Kind::Broadcast { handler, .. } => Some(handler),
-            Kind::Local(_) | Kind::Container => None,
+            Kind::Group { .. } | Kind::Local(_) | Kind::Container => None,
+        }
+    }
+
+    /// What a group's evaluator executes itself, if it is such a command.
+    pub fn group_command(&self) -> Option<GroupCommand> {
+        match self.kind {
+            Kind::Group { command, .. } => Some(command),
+            _ => None,
         }
     }
 
     pub fn is_write(&self) -> bool {
         matches!(self.handler(), Some(Handler::Write(_)))
+            || matches!(self.kind, Kind::Group { writes: true, .. })
     }
 
     pub fn categories(&self) -> Categories {
@@ -303,6 +337,18 @@ pub(crate) const fn broadcast_write(
     merge: Merge,
 ) -> Spec {
     new(id, name, arity, Kind::Broadcast { handler: Handler::Write(handler), merge }).flags(flag::WRITE)
+}
+
+pub(crate) const fn group(
+    id: Id,
+    name: &'static str,
+    arity: i32,
+    keys: &'static [KeySpec],
+    kind: Kind,
+) -> Spec {
+    let mut row = new(id, name, arity, kind);
+    row.keys = keys;
+    row
 }
 
 pub(crate) const fn local(id: Id, name: &'static str, arity: i32, command: ProxyCommand) -> Spec {
@@ -378,6 +424,12 @@ impl Spec {
 
     pub(crate) const fn tips(mut self, tips: &'static [&'static str]) -> Self {
         self.tips = tips;
+        self
+    }
+
+    /// Keys of a command that the proxy executes.
+    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
         self
     }
 

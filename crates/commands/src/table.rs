@@ -4,9 +4,12 @@ mod bitmap;
 mod cluster;
 mod connection;
 mod hash;
+mod hash_expiry;
 mod hyperloglog;
 mod internal;
+mod json;
 mod keyspace;
+mod list;
 mod pubsub;
 mod scripting;
 mod server;
@@ -16,12 +19,15 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 13] = [
+static FAMILIES: [&[Spec]; 16] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
+    hash_expiry::ROWS,
     set::ROWS,
+    list::ROWS,
+    json::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -10,10 +10,25 @@
 //! The arguments exclude the command's name, which `id` stands for. Varints are LEB128, at most
 //! five bytes. Decoding borrows from the batch and never allocates from a declared count.
 
+use resp::Protocol;
 use smallvec::SmallVec;
 
 /// Bit 0 of `flags`: the client speaks RESP3.
 pub const FLAG_RESP3: u8 = 1;
+
+/// Bit 1: a command that cannot be served now answers zero bytes, and is sent again to wait.
+pub const FLAG_TRY: u8 = 2;
+
+/// Bit 2: the command, alone in its batch, waits until it can be served.
+pub const FLAG_WAIT: u8 = 4;
+
+/// The flags of a command for a client that speaks `protocol`.
+pub fn flags(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Resp2 => 0,
+        Protocol::Resp3 => FLAG_RESP3,
+    }
+}
 
 /// Arguments of one command, borrowed from the batch.
 pub type ArgVec<'a> = SmallVec<[&'a [u8]; 8]>;
@@ -102,6 +117,43 @@ pub fn commands(batch: &[u8]) -> impl Iterator<Item = Result<WireCommand<'_>, Ma
         }
         Some(result)
     })
+}
+
+/// A key of a transaction that must not have changed since it was looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Watched<'a> {
+    pub db: u8,
+    /// What the group answered when the watching began.
+    pub token: &'a [u8],
+    pub key: &'a [u8],
+}
+
+/// Appends a watched key to the first argument of a transaction. (The second one holds its commands,
+/// in the form of a batch.)
+pub fn put_watched(out: &mut Vec<u8>, watched: &Watched<'_>) {
+    out.push(watched.db);
+    put_bytes(out, watched.token);
+    put_bytes(out, watched.key);
+}
+
+/// Iterates over watched keys; stops after the first malformed one.
+pub fn watched(mut rest: &[u8]) -> impl Iterator<Item = Result<Watched<'_>, Malformed>> {
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let result = take_watched(&mut rest);
+        if result.is_err() {
+            rest = &[];
+        }
+        Some(result)
+    })
+}
+
+fn take_watched<'a>(input: &mut &'a [u8]) -> Result<Watched<'a>, Malformed> {
+    let (&db, rest) = input.split_first().ok_or(Malformed)?;
+    *input = rest;
+    Ok(Watched { db, token: take_bytes(input)?, key: take_bytes(input)? })
 }
 
 fn take_command<'a>(input: &mut &'a [u8]) -> Result<WireCommand<'a>, Malformed> {

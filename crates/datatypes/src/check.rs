@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::collection::{Elements, Large};
+use crate::collection::sorted::{Scored, SortedSet};
+use crate::collection::{Elements, Large, check_due};
 use crate::key;
 use crate::kv::Kv;
+use crate::list;
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
 
@@ -23,9 +25,9 @@ pub fn check_invariants(kv: &MemKv) {
         if let Some(head) = key::parse_head(stored) {
             counts[usize::from(head.db)] += 1;
             let record = Record::decode(value.clone()).expect("a readable record");
-            expiring.extend(record.expiry_ms.map(|when| key::expiry(when, stored)));
-            if let Some((id, len)) = check_collection(stored, &record) {
-                let other = named.insert((head.slot.number(), head.db, id), len);
+            expiring.extend(record.due().map(|when| key::expiry(when, stored)));
+            if let Some((id, parts)) = check_collection(kv, stored, &record) {
+                let other = named.insert((head.slot.number(), head.db, id), parts);
                 assert!(other.is_none(), "two keys with the elements of one collection");
             }
         } else if let Some(part) = key::parse_part(stored) {
@@ -43,15 +45,38 @@ pub fn check_invariants(kv: &MemKv) {
     }
 }
 
-/// Id and length of a large collection; an empty collection is no key.
-fn check_collection(stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+/// Id and number of parts of a large collection; an empty collection is no key.
+fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
+    if record.kind == Type::List {
+        let parts = list::check::check(&mut kv.clone(), record, stored);
+        return record.collection_id().map(|id| (id, parts));
+    }
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());
-        return Some((record.collection_id()?, large.len()));
+        let others = match record.kind {
+            Type::SortedSet => check_index(kv, stored, record),
+            Type::Hash => check_due(&mut kv.clone(), record, stored),
+            _ => 0,
+        };
+        return Some((record.collection_id()?, large.len() + others));
     }
-    if matches!(record.kind, Type::Hash | Type::Set) {
+    if matches!(record.kind, Type::Hash | Type::Set | Type::SortedSet) {
         let len = Elements::Small(record.payload.clone()).len().expect("readable elements");
         assert!(len > 0);
     }
     None
+}
+
+/// Number of parts of the index of a large sorted set, which has the same elements.
+fn check_index(kv: &MemKv, stored: &Bytes, record: &Record) -> u64 {
+    let head = key::parse_head(stored).expect("a head record");
+    let set = SortedSet::of(record, head.db, head.key).expect("a readable head record");
+    let kv = &mut kv.clone();
+    let ordered = set.slice(kv, 0..u64::MAX).expect("a readable index");
+    assert_eq!(ordered.len() as u64, set.len().expect("a length"));
+    for Scored { member, score } in ordered {
+        let element = set.score(kv, &member).expect("a readable element").expect("a member of the index");
+        assert_eq!(element.to_bits(), score.to_bits());
+    }
+    set.check_index(kv)
 }

@@ -93,6 +93,13 @@ pub fn parse_head(stored: &[u8]) -> Option<HeadKey<'_>> {
     (prefix[3] == KIND_HEAD).then_some(HeadKey { slot, db: prefix[2], key })
 }
 
+/// Whether a range that begins at `from` holds head records of more than one key: it is that of a
+/// flush, not of a collection's parts.
+pub fn spans_heads(from: &[u8]) -> bool {
+    from.first().is_some_and(|&first| first != EXPIRY_MARK[0])
+        && from.get(HEAD_PREFIX - 1).is_none_or(|&kind| kind <= KIND_HEAD)
+}
+
 /// The user key inside the stored key of a head record.
 pub fn user_key(head: &Bytes) -> Bytes {
     head.slice(HEAD_PREFIX..)
@@ -101,6 +108,15 @@ pub fn user_key(head: &Bytes) -> Bytes {
 /// Slot and database of a stored head.
 pub fn place(head: &[u8]) -> &[u8] {
     &head[..HEAD_PREFIX - 1]
+}
+
+/// The stored key of a head record or a part, as it is in another database.
+pub fn in_database(stored: &[u8], db: u8) -> Bytes {
+    let mut moved = stored.to_vec();
+    if let Some(at) = moved.get_mut(2) {
+        *at = db;
+    }
+    Bytes::from(moved)
 }
 
 /// Everything that collection `id`, in the slot and database of `head`, has outside its head record.
@@ -138,7 +154,7 @@ pub fn parse_part(stored: &[u8]) -> Option<PartKey<'_>> {
     (prefix[3] == KIND_PART).then_some(PartKey { slot, db: prefix[2], id, part })
 }
 
-/// Key of the expiry index entry for the head record stored under `head`.
+/// Key of the expiry index entry for the head record stored under `head`: see [`crate::Record::due`].
 pub fn expiry(when_ms: u64, head: &[u8]) -> Bytes {
     let mut buf = Vec::with_capacity(EXPIRY_PREFIX + head.len() - HEAD_PREFIX);
     buf.extend_from_slice(&EXPIRY_MARK);

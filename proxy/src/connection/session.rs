@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use resp::Protocol;
 
-use crate::{clients::Side, local::Transaction, pubsub::Subscriber, shared::Feed};
+use crate::{
+    clients::Side,
+    local::{Transaction, Watching},
+    pubsub::Subscriber,
+    shared::Feed,
+};
 
 /// CLIENT REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +36,8 @@ pub struct Session {
     pub subscriber: Option<Arc<Subscriber>>,
     /// Present between MULTI and EXEC.
     pub transaction: Option<Transaction>,
+    /// Keys of WATCH.
+    pub watching: Watching,
     /// No further command is read; the connection ends when its replies are written.
     pub closing: bool,
 }
@@ -46,6 +53,7 @@ impl Session {
             feed: None,
             subscriber: None,
             transaction: None,
+            watching: Watching::default(),
             closing: false,
         }
     }

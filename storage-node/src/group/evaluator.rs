@@ -27,7 +27,7 @@ use topology::SlotSet;
 use super::{
     Shared,
     effects::EffectsBuilder,
-    execute::{Executed, Execution},
+    execute::{Clients, Executed, Execution, Served},
     inbox::{Incoming, ReplyQueue, refused},
     machine::StateMachine,
     state::GroupState,
@@ -93,6 +93,10 @@ pub struct Evaluator {
     backlog: VecDeque<Incoming>,
     /// Seed of the next command's randomness.
     seed: u64,
+    /// Of this leadership.
+    clients: Clients,
+    /// Commands that waited and are served by what is being gathered.
+    served: Vec<Served>,
     /// Slots proposed in this leadership, and their version: commands are evaluated after that entry.
     slots_proposed: Option<(u64, SlotSet)>,
 }
@@ -114,6 +118,8 @@ impl Evaluator {
             evaluated_seq: HashMap::new(),
             time_ms: 0,
             backlog: VecDeque::new(),
+            clients: Clients::new(0),
+            served: Vec::new(),
             slots_proposed: None,
         }
     }
@@ -274,16 +280,24 @@ impl Evaluator {
             overlay: &mut self.overlay,
             effects: &mut self.effects,
             written: &mut self.written,
+            clients: &mut self.clients,
+            served: &mut self.served,
             eid: self.eid,
             time_ms: self.time_ms,
             seed: &mut self.seed,
             slots,
             routed_right: batch.topology_version == desired.version && *slots == desired.slots,
+            limits: commands::limits::from_numbers(&batch.limits),
             read_only: self.shared.is_read_only(),
         }
         .run(&batch);
         let (replies, seen) = match executed {
             Executed::Done { replies, seen } => (Bytes::from(replies), seen),
+            Executed::Waits(heads) => {
+                // Its number is used when it is served.
+                self.evaluated_seq.remove(&batch.session);
+                return self.clients.waiters.wait(Incoming { batch, sink }, heads);
+            }
             Executed::Refused(refusal) => {
                 if batch.seq > 0 {
                     // Nothing ran, and the number is free again.
@@ -296,8 +310,10 @@ impl Evaluator {
         let mut due = seen;
         if batch.seq > 0 {
             self.effects.session(batch.session, batch.seq, batch.acked_seq, &replies);
+            batch.finished_sessions.iter().for_each(|&id| self.effects.drop_session(id));
             due = self.eid;
         }
+        self.answer_served();
         if due <= settled || self.shared.faults.early_reply {
             return answer(&sink, batch.id, replies);
         }
@@ -305,6 +321,14 @@ impl Evaluator {
         match self.in_flight.iter_mut().find(|entry| entry.eid == due) {
             Some(entry) => entry.waiting.push(waiting),
             None => self.waiting.push(waiting),
+        }
+    }
+
+    /// The commands that were served get their answers with the entry that served them.
+    fn answer_served(&mut self) {
+        for Served { sink, id, session, replies } in self.served.drain(..) {
+            self.evaluated_seq.insert(session, 1);
+            self.waiting.push(Waiting { sink, id, session, seq: 1, replies });
         }
     }
 
@@ -367,6 +391,9 @@ impl Evaluator {
         self.evaluated_seq.clear();
         self.eid += 1;
         self.slots_proposed = None;
+        self.served.clear();
+        self.clients.waiters.refuse_where(|_| Some(refusal), hint, 0);
+        self.clients = Clients::new(self.shared.entropy.next_u64());
         self.role = Role::Follower;
     }
 
@@ -432,18 +459,25 @@ impl Evaluator {
             self.serve_if_caught_up();
             return;
         }
-        if !self.in_flight.is_empty() && !self.lease_holds() {
+        if !self.is_at_rest() && !self.lease_holds() {
             self.release_stuck();
             return;
         }
         self.advance_time();
         self.adopt_slots();
+        self.clients.waiters.forget_closed();
         self.expire_keys();
         self.expire_sessions();
     }
 
+    /// Nobody waits for anything.
+    fn is_at_rest(&self) -> bool {
+        self.in_flight.is_empty() && self.clients.waiters.is_empty()
+    }
+
     /// Cut off from the quorum: the callers look for another leader. The entries stay in flight.
     fn release_stuck(&mut self) {
+        self.clients.waiters.refuse_where(|_| Some(Refusal::NotLeader), 0, 0);
         for entry in &mut self.in_flight {
             for waiting in entry.waiting.drain(..) {
                 waiting.sink.push(refused(waiting.id, Refusal::UnknownOutcome, 0, 0));
@@ -454,11 +488,16 @@ impl Evaluator {
     fn expire_keys(&mut self) {
         let shared = self.shared.clone();
         let state = shared.state.lock();
+        let before = self.written.keys.len();
         let mut view = View::new(&state, &mut self.overlay, &mut self.effects, &mut self.written, self.eid);
         match datatypes::active_expire(&mut view, self.time_ms, EXPIRE_PER_TICK) {
             Ok(expired) => {
                 shared.stats.expired_keys.fetch_add(expired as u64, std::sync::atomic::Ordering::Relaxed);
                 view.commit();
+                if !self.clients.watches.is_empty() {
+                    let changes = self.written.changes_since(before);
+                    changes.heads.iter().for_each(|head| self.clients.watches.expired(head));
+                }
             }
             Err(error) => {
                 tracing::error!(group = shared.group, %error, "active expiry");

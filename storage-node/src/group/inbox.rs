@@ -1,7 +1,10 @@
 //! Batches on their way to a group's evaluator, and replies on their way back to a stream.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -77,12 +80,27 @@ impl Inbox {
 pub struct ReplyQueue {
     replies: Mutex<Vec<BatchReply>>,
     waker: AtomicWaker,
+    closed: AtomicBool,
 }
 
 impl ReplyQueue {
     pub fn push(&self, reply: BatchReply) {
         self.replies.lock().push(reply);
         self.waker.wake();
+    }
+
+    /// The stream has ended: nobody will read what is pushed.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub fn take(&self) -> Vec<BatchReply> {
+        std::mem::take(&mut *self.replies.lock())
     }
 
     /// The next message of the stream.

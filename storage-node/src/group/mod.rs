@@ -12,6 +12,8 @@ mod state;
 #[cfg(test)]
 mod state_tests;
 mod view;
+mod waiters;
+mod watch;
 
 use std::{
     sync::{

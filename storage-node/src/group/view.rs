@@ -24,6 +24,8 @@ pub struct Overlay {
     counted_by: [EntryId; DATABASES],
     /// The latest entry that wrote anything here.
     latest: EntryId,
+    /// Someone wants to know of keys that change without a write of their head record.
+    pub observed: bool,
 }
 
 impl Overlay {
@@ -44,6 +46,30 @@ impl Overlay {
 pub struct Written {
     pub keys: Vec<Bytes>,
     pub counts: [i64; DATABASES],
+    /// Head records of keys that changed otherwise; kept while [`Overlay::observed`], until someone looks.
+    touched: Vec<Bytes>,
+    /// Keys were removed by the range.
+    flushed: bool,
+}
+
+/// Which keys the last commands changed.
+#[derive(Default)]
+pub struct Changes {
+    /// Keys of their head records.
+    pub heads: Vec<Bytes>,
+    /// And an unknown number of others.
+    pub flushed: bool,
+}
+
+impl Written {
+    /// What was written since there were `from` keys here.
+    pub fn changes_since(&mut self, from: usize) -> Changes {
+        let heads = self.keys[from..].iter().filter(|stored| datatypes::key::parse_head(stored).is_some());
+        let mut changes = Changes { heads: heads.cloned().collect(), flushed: self.flushed };
+        changes.heads.append(&mut self.touched);
+        self.flushed = false;
+        changes
+    }
 }
 
 /// The view of one command. Dropped without [`commit`](View::commit), it leaves no trace.
@@ -60,6 +86,7 @@ pub struct View<'a> {
     counts: [i64; DATABASES],
     mark: (Mark, usize),
     latest_before: EntryId,
+    touched_before: usize,
 }
 
 enum Undo {
@@ -83,6 +110,7 @@ impl<'a> View<'a> {
             counts: [0; DATABASES],
             mark: (effects.mark(), written.keys.len()),
             latest_before: overlay.latest,
+            touched_before: written.touched.len(),
             state,
             overlay,
             effects,
@@ -113,6 +141,7 @@ impl<'a> View<'a> {
         }
         self.effects.rewind(self.mark.0);
         self.written.keys.truncate(self.mark.1);
+        self.written.touched.truncate(self.touched_before);
         self.overlay.latest = self.latest_before;
         self.seen.get()
     }
@@ -171,6 +200,7 @@ impl KvMut for View<'_> {
 
     fn delete_range(&mut self, from: Bytes, to: Bytes) {
         self.effects.delete_range(&from, &to);
+        self.written.flushed |= datatypes::key::spans_heads(&from);
         // Undone in reverse, so the first copy of the layer undoes every later range as well, and
         // whatever was set between them.
         if !self.undo.iter().any(|undo| matches!(undo, Undo::Layer(_))) {
@@ -178,6 +208,12 @@ impl KvMut for View<'_> {
         }
         self.overlay.latest = self.eid;
         self.overlay.layer.clear_range(from, to, self.eid);
+    }
+
+    fn modified(&mut self, head: &[u8]) {
+        if self.overlay.observed {
+            self.written.touched.push(Bytes::copy_from_slice(head));
+        }
     }
 
     fn add_key_count(&mut self, db: u8, delta: i64) {

@@ -57,7 +57,7 @@ fn row(spec: &Spec) -> String {
 fn place(spec: &Spec) -> &'static str {
     match spec.kind {
         _ if spec.split.is_some() => "split",
-        Kind::Read(_) | Kind::Write(_) => "slot",
+        Kind::Read(_) | Kind::Write(_) | Kind::Group { .. } => "slot",
         Kind::Broadcast { .. } => "all",
         Kind::Local(_) | Kind::Container => "proxy",
     }

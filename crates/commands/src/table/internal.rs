@@ -2,8 +2,10 @@
 
 use crate::doc::{Group, integer};
 use crate::handler::keyspace;
-use crate::spec::{exactly, read};
-use crate::{Id, Spec};
+use crate::keyspec::key_flag::RO;
+use crate::keyspec::keys;
+use crate::spec::{at_least, exactly, group, read};
+use crate::{GroupCommand, Id, Kind, Spec};
 
 pub static ROWS: &[Spec] = &[
     read(Id::CountKeysInSlot, "countkeysinslot", exactly(2), &[], keyspace::count_keys_in_slot)
@@ -19,4 +21,31 @@ pub static ROWS: &[Spec] = &[
         .doc(Group::Cluster, "", "O(N) where N is the number of keys asked for", "Lists keys of a slot.")
         .args(&[integer("slot"), integer("count")])
         .internal(),
+    group(
+        Id::StopWaiting,
+        "stopwaiting",
+        exactly(1),
+        &[],
+        Kind::Group { command: GroupCommand::StopWaiting, writes: true },
+    )
+    .doc(Group::Generic, "", "O(1)", "Ends the waiting of a blocking command.")
+    .internal(),
+    group(
+        Id::Transaction,
+        "transaction",
+        exactly(3),
+        &[],
+        Kind::Group { command: GroupCommand::Transaction, writes: true },
+    )
+    .doc(Group::Transactions, "", "Depends on its commands.", "Executes a transaction.")
+    .internal(),
+    group(
+        Id::WatchTokens,
+        "watchtokens",
+        at_least(2),
+        &[keys(1, -1, 1, RO)],
+        Kind::Group { command: GroupCommand::Watch, writes: false },
+    )
+    .doc(Group::Transactions, "", "O(N) where N is the number of keys", "Begins to watch keys.")
+    .internal(),
 ];

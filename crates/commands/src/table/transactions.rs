@@ -1,9 +1,11 @@
 //! Transactions. The proxy queues their commands.
 
-use crate::doc::Group;
+use crate::doc::{Group, key_arg};
 use crate::flags::category::TRANSACTION;
 use crate::flags::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
-use crate::spec::{exactly, local};
+use crate::keyspec::key_flag::RO;
+use crate::keyspec::keys;
+use crate::spec::{at_least, exactly, local};
 use crate::{Id, ProxyCommand, Spec};
 
 pub static ROWS: &[Spec] = &[
@@ -24,4 +26,19 @@ pub static ROWS: &[Spec] = &[
         .flags(NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY)
         .acl(TRANSACTION)
         .doc(Group::Transactions, "1.2.0", "O(1)", "Begins a transaction."),
+    local(Id::Unwatch, "unwatch", exactly(1), ProxyCommand::Unwatch)
+        .flags(NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY)
+        .acl(TRANSACTION)
+        .doc(Group::Transactions, "2.2.0", "O(1)", "Forgets the keys that are watched."),
+    local(Id::Watch, "watch", at_least(2), ProxyCommand::Watch)
+        .flags(NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY)
+        .keys(&[keys(1, -1, 1, RO)])
+        .acl(TRANSACTION)
+        .doc(
+            Group::Transactions,
+            "2.2.0",
+            "O(1) for every key.",
+            "Watches keys: the next transaction is executed only if none of them was changed.",
+        )
+        .args(&[key_arg("key", 0).multiple()]),
 ];

@@ -1,6 +1,8 @@
 //! One group's store with what a storage node adds: group time, databases, undo of failed commands.
 
-use commands::{Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, functions, introspect, resolve};
+use commands::{
+    Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, functions, introspect, memory, resolve,
+};
 use datatypes::Limits;
 use datatypes::mem::MemKv;
 use resp::{Protocol, Reply};
@@ -42,9 +44,14 @@ impl Shard {
             args.insert(1, b"16384");
         }
         let (args, cx) = (Args::new(&args), self.cx);
-        match spec.handler().expect("only containers have none") {
+        let result = match spec.handler().expect("only containers have none") {
             Handler::Read(read) => read(&mut self.kv, &args, &cx),
             Handler::Write(write) => self.kv.transact(|kv| write(kv, &args, &cx)),
+        };
+        // As within a transaction, nothing is waited for.
+        match result {
+            Err(CommandError::WouldBlock(null)) => Ok(null.into()),
+            result => result,
         }
     }
 
@@ -69,6 +76,11 @@ fn local(command: ProxyCommand, spec: &Spec, args: &[&[u8]]) -> Result<Reply, Co
         ProxyCommand::FunctionList => functions::list(&args)?,
         ProxyCommand::FunctionRestore => functions::restore(&args)?,
         ProxyCommand::FunctionStats => functions::stats(),
+        ProxyCommand::Debug => return Err(CommandError::DebugDisabled),
+        ProxyCommand::MemoryDoctor => memory::doctor(),
+        ProxyCommand::MemoryMallocStats => memory::malloc_stats(),
+        ProxyCommand::MemoryPurge => memory::purge(),
+        ProxyCommand::MemoryStats => memory::stats(Some(1 << 20)),
         ProxyCommand::Help => introspect::help(spec),
         _ => Reply::Simple("left to the proxy"),
     })

@@ -21,11 +21,27 @@ pub struct Edit<'a, 'kv> {
     body: Body,
     /// The head record is not what is stored.
     changed: bool,
+    /// An element was written.
+    touched: bool,
 }
 
 enum Body {
     Small(Small),
     Large(Large),
+}
+
+impl Body {
+    /// As it is at a moment; whether fields that have expired went.
+    fn at(self, now_ms: u64) -> Result<(Self, bool), StoreError> {
+        match self {
+            Self::Small(mut small) if small.due().is_some_and(|due| due <= now_ms) => {
+                let removed = small.purge(now_ms)?;
+                Ok((Self::Small(small), removed > 0))
+            }
+            Self::Large(large) => Ok((Self::Large(large.from_moment(now_ms)), false)),
+            small => Ok((small, false)),
+        }
+    }
 }
 
 impl<'a, 'kv> Edit<'a, 'kv> {
@@ -42,8 +58,9 @@ impl<'a, 'kv> Edit<'a, 'kv> {
                 None => Body::Small(Small::decode(&record.payload)?),
             },
         };
+        let (body, changed) = body.at(keyspace.now_ms)?;
         let expiry_ms = entry.live().and_then(|record| record.expiry_ms);
-        Ok(Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false })
+        Ok(Self { keyspace, entry, kind, expiry_ms, limits, body, changed, touched: false })
     }
 
     pub(crate) fn create(
@@ -54,7 +71,7 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         expiry_ms: Option<u64>,
     ) -> Self {
         let body = Body::Small(empty(kind));
-        Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false }
+        Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false, touched: false }
     }
 
     pub fn len(&self) -> u64 {
@@ -74,27 +91,46 @@ impl<'a, 'kv> Edit<'a, 'kv> {
     }
 
     pub fn get(&mut self, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.field(name)?.map(|(value, _)| value))
+    }
+
+    /// The value of the field called `name`, and when it expires.
+    pub fn field(&mut self, name: &[u8]) -> Result<Option<(Bytes, Option<u64>)>, StoreError> {
         match &self.body {
             Body::Small(small) => {
-                Ok(small.walk().find(name)?.map(|found| Bytes::copy_from_slice(found.value)))
+                let found = small.walk().find(name)?;
+                Ok(found.map(|found| (Bytes::copy_from_slice(found.value), found.expiry_ms)))
             }
-            Body::Large(large) => large.get(self.keyspace.as_kv(), name),
+            Body::Large(large) => large.field(self.keyspace.as_kv(), name),
         }
     }
 
-    /// Sets an element; whether it is new. A small collection grows large when a limit is passed.
+    /// Sets an element; whether it is new. A small collection grows large when a limit is passed. A
+    /// field does not expire any more.
     pub fn put(&mut self, name: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        self.put_expiring(name, value, None)
+    }
+
+    /// [`Self::put`] of a field that may expire.
+    pub fn put_expiring(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        expiry_ms: Option<u64>,
+    ) -> Result<bool, StoreError> {
         if self.limits.is_long(name.len()) || self.limits.is_long(value.len()) {
             self.grow()?;
         }
         let is_new = match &mut self.body {
             Body::Small(small) => {
                 self.changed = true;
-                small.put(name, value)?
+                small.put(name, value, expiry_ms)?
             }
             Body::Large(large) => {
-                let is_new = large.put(self.keyspace.kv, name, value)?;
-                self.changed |= is_new;
+                let due = large.due;
+                let is_new = large.put_expiring(self.keyspace.kv, name, value, expiry_ms)?;
+                self.touched = true;
+                self.changed |= is_new || large.due != due;
                 is_new
             }
         };
@@ -123,11 +159,23 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         Ok(is_new)
     }
 
+    /// Holds the members of a set in order of insertion from now on, also if they are integers.
+    pub fn forget_integers(&mut self) {
+        if let Body::Small(small) = &mut self.body {
+            small.forget_integers();
+        }
+    }
+
     /// Whether the element was there.
     pub fn remove(&mut self, name: &[u8]) -> Result<bool, StoreError> {
         let removed = match &mut self.body {
             Body::Small(small) => small.remove(name)?,
-            Body::Large(large) => large.remove(self.keyspace.kv, name)?,
+            Body::Large(large) => {
+                let len = large.len();
+                let removed = large.remove(self.keyspace.kv, name)?;
+                self.changed |= large.len() != len;
+                removed
+            }
         };
         self.changed |= removed;
         Ok(removed)
@@ -140,33 +188,63 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         let mut large = Large::new(self.entry.head(), id);
         let mut walk: Walk<'_> = small.walk();
         while let Some(found) = walk.next()? {
-            large.put_new(self.keyspace.kv, found.name, found.value);
+            large.put_new_expiring(self.keyspace.kv, found.name, found.value, found.expiry_ms);
         }
         self.body = Body::Large(large);
         self.changed = true;
         Ok(())
     }
 
+    /// [`Self::save`] of a new collection that replaces what was there even if it has no elements.
+    pub fn replace(mut self) {
+        self.changed = true;
+        self.save();
+    }
+
     /// Writes the head record if it changed; a collection without elements is no key.
     pub fn save(self) {
         if !self.changed {
+            if self.touched {
+                self.keyspace.kv.modified(self.entry.head());
+            }
             return;
         }
-        if self.is_empty() {
-            // Its parts were removed one by one; those of a predecessor may be left.
-            return match &self.body {
-                Body::Large(large) if self.entry.is_of(large.id()) => self.keyspace.remove_head(self.entry),
-                _ => self.keyspace.remove(self.entry),
-            };
-        }
-        let (large, payload) = match &self.body {
-            Body::Small(small) => (false, Bytes::copy_from_slice(small.payload())),
-            Body::Large(large) => (true, large.payload()),
+        let left = match &self.body {
+            Body::Small(small) if small.len() == 0 => Left::Nothing,
+            Body::Large(large) if large.is_empty() => Left::NoneOf(large.id()),
+            Body::Small(small) => Left::Small(Bytes::copy_from_slice(small.payload())),
+            Body::Large(large) => Left::Large(large.payload()),
         };
-        let string = Record::string(payload);
-        self.keyspace
-            .put(self.entry, &Record { kind: self.kind, expiry_ms: self.expiry_ms, large, ..string });
+        save(self.keyspace, self.entry, self.kind, self.expiry_ms, left);
     }
+}
+
+/// What a change has left of a collection.
+pub(super) enum Left {
+    Nothing,
+    /// No element of a large collection: its parts were removed one by one.
+    NoneOf(u64),
+    /// The payload of the head record.
+    Small(Bytes),
+    Large(Bytes),
+}
+
+/// Writes the head record of a collection; one without elements is no key.
+pub(super) fn save(
+    keyspace: &mut Keyspace<'_>,
+    entry: Entry,
+    kind: Type,
+    expiry_ms: Option<u64>,
+    left: Left,
+) {
+    let (large, payload) = match left {
+        Left::NoneOf(id) if entry.is_of(id) => return keyspace.remove_head(entry),
+        // Parts of a predecessor may be left.
+        Left::Nothing | Left::NoneOf(_) => return keyspace.remove(entry),
+        Left::Small(payload) => (false, payload),
+        Left::Large(payload) => (true, payload),
+    };
+    keyspace.put(entry, &Record { kind, expiry_ms, large, ..Record::string(payload) });
 }
 
 /// A set is one of integers until another member comes.

@@ -1,5 +1,7 @@
 //! Up to where collections stay small.
 
+use crate::list::ListLimit;
+
 /// Limits of a collection that lives in its head record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SmallLimits {
@@ -25,6 +27,10 @@ pub struct Limits {
     pub set: SmallLimits,
     /// set-max-intset-entries
     pub set_integers: u64,
+    /// zset-max-listpack-entries, zset-max-listpack-value
+    pub sorted_set: SmallLimits,
+    /// list-max-listpack-size
+    pub list: ListLimit,
 }
 
 impl Limits {
@@ -32,6 +38,8 @@ impl Limits {
         hash: SmallLimits { entries: 512, value_bytes: 64 },
         set: SmallLimits { entries: 128, value_bytes: 64 },
         set_integers: 512,
+        sorted_set: SmallLimits { entries: 128, value_bytes: 64 },
+        list: ListLimit::Bytes(8192),
     };
 }
 

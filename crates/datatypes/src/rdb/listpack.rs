@@ -15,8 +15,26 @@ use super::RdbError;
 use super::read::Input;
 use crate::number::parse_i64;
 
-const HEADER_BYTES: usize = 6;
-const END: u8 = 0xFF;
+pub(crate) const HEADER_BYTES: usize = 6;
+pub(crate) const END: u8 = 0xFF;
+const BACKLEN_BYTES_MAX: usize = 5;
+
+/// An item as it is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item<'a> {
+    Text(&'a [u8]),
+    /// Stands for its text.
+    Number(i64),
+}
+
+impl Item<'_> {
+    fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Text(text) => Bytes::copy_from_slice(text),
+            Self::Number(number) => Bytes::from(number.to_string()),
+        }
+    }
+}
 
 /// The items of a listpack, numbers as their texts.
 pub(super) fn read(listpack: &[u8]) -> Result<Vec<Bytes>, RdbError> {
@@ -26,16 +44,12 @@ pub(super) fn read(listpack: &[u8]) -> Result<Vec<Bytes>, RdbError> {
     if u32::from_le_bytes([b0, b1, b2, b3]) as usize != listpack.len() || *end != [END] {
         return Err(RdbError::Format);
     }
-    let mut input = Input::new(body);
+    let mut rest = body;
     let mut items = Vec::new();
-    while !input.is_empty() {
-        let before = input.len();
-        items.push(item(&mut input)?);
-        let mut expected = [0; 5];
-        let backlen = backlen(before - input.len(), &mut expected);
-        if input.take(backlen.len() as u64)? != backlen {
-            return Err(RdbError::Format);
-        }
+    while !rest.is_empty() {
+        let (item, size) = entry(rest)?;
+        items.push(item.to_bytes());
+        rest = &rest[size..];
     }
     let count = u16::from_le_bytes([c0, c1]);
     if count != u16::MAX && usize::from(count) != items.len() {
@@ -44,7 +58,32 @@ pub(super) fn read(listpack: &[u8]) -> Result<Vec<Bytes>, RdbError> {
     Ok(items)
 }
 
-fn item(input: &mut Input<'_>) -> Result<Bytes, RdbError> {
+/// The first entry: its item, and how many bytes it takes.
+pub(crate) fn entry(entries: &[u8]) -> Result<(Item<'_>, usize), RdbError> {
+    let mut input = Input::new(entries);
+    let item = item(&mut input)?;
+    let mut expected = [0; BACKLEN_BYTES_MAX];
+    let backlen = backlen(entries.len() - input.len(), &mut expected);
+    if input.take(backlen.len() as u64)? != backlen {
+        return Err(RdbError::Format);
+    }
+    Ok((item, entries.len() - input.len()))
+}
+
+/// How many bytes the last entry takes, by what stands behind its item.
+pub(crate) fn last_entry_bytes(entries: &[u8]) -> Result<usize, RdbError> {
+    let mut item_bytes = 0;
+    for (at, &byte) in entries.iter().rev().take(BACKLEN_BYTES_MAX).enumerate() {
+        item_bytes |= usize::from(byte & 0x7F) << (7 * at);
+        if byte & 0x80 == 0 {
+            let bytes = item_bytes + at + 1;
+            return if bytes <= entries.len() { Ok(bytes) } else { Err(RdbError::Format) };
+        }
+    }
+    Err(RdbError::Format)
+}
+
+fn item<'a>(input: &mut Input<'a>) -> Result<Item<'a>, RdbError> {
     let first = input.byte()?;
     let number = match first {
         0x00..=0x7F => i64::from(first),
@@ -71,34 +110,44 @@ fn item(input: &mut Input<'_>) -> Result<Bytes, RdbError> {
         0xF4 => i64::from_le_bytes(input.array()?),
         _ => return Err(RdbError::Format),
     };
-    Ok(Bytes::from(number.to_string()))
+    Ok(Item::Number(number))
 }
 
-fn text(input: &mut Input<'_>, len: u64) -> Result<Bytes, RdbError> {
-    Ok(Bytes::copy_from_slice(input.take(len)?))
+fn text<'a>(input: &mut Input<'a>, len: u64) -> Result<Item<'a>, RdbError> {
+    Ok(Item::Text(input.take(len)?))
 }
 
 /// The listpack of some items, each in its shortest form as Redis writes it.
-pub(super) fn write<'a>(items: impl Iterator<Item = &'a [u8]>) -> BytesMut {
+pub(crate) fn write<'a>(items: impl Iterator<Item = &'a [u8]>) -> BytesMut {
     let mut out = BytesMut::zeroed(HEADER_BYTES);
     let mut count = 0u64;
     for item in items {
-        let start = out.len();
-        match parse_i64(item) {
-            Some(number) => put_number(&mut out, number),
-            None => put_text(&mut out, item),
-        }
-        let len = out.len() - start;
-        out.put_slice(backlen(len, &mut [0; 5]));
+        put_entry(&mut out, item);
         count += 1;
     }
+    finish(&mut out, count);
+    out
+}
+
+/// Appends an item in its shortest form.
+pub(crate) fn put_entry(out: &mut BytesMut, item: &[u8]) {
+    let start = out.len();
+    match parse_i64(item) {
+        Some(number) => put_number(out, number),
+        None => put_text(out, item),
+    }
+    let len = out.len() - start;
+    out.put_slice(backlen(len, &mut [0; BACKLEN_BYTES_MAX]));
+}
+
+/// Ends a listpack of `count` entries and fills in its header.
+pub(crate) fn finish(out: &mut BytesMut, count: u64) {
     out.put_u8(END);
     // A collection with a listpack of 4 GiB would not be small.
     let bytes = (out.len() as u32).to_le_bytes();
     out[..4].copy_from_slice(&bytes);
     let count = u16::try_from(count).unwrap_or(u16::MAX);
     out[4..HEADER_BYTES].copy_from_slice(&count.to_le_bytes());
-    out
 }
 
 fn put_number(out: &mut BytesMut, number: i64) {
@@ -137,7 +186,7 @@ fn put_text(out: &mut BytesMut, text: &[u8]) {
 }
 
 /// The size of an item as it stands behind it, highest bits first; all bytes but the first are marked.
-fn backlen(len: usize, out: &mut [u8; 5]) -> &[u8] {
+fn backlen(len: usize, out: &mut [u8; BACKLEN_BYTES_MAX]) -> &[u8] {
     let bytes = match len {
         0..=127 => 1,
         128..16383 => 2,

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`payload`] is the frame, [`value`] maps between values and records, with a module for each type of
-//! collection; [`read`], [`write`], [`listpack`], [`lzf`] and [`crc64`] are the building blocks, the same
+//! collection; [`read`], [`write`], [`listpack`], [`ziplist`], [`lzf`] and [`crc64`] are the building blocks, the same
 //! for every type of value.
 //!
 //! Bounds: nothing is allocated from a declared length; what is read is in the payload, and what
@@ -20,23 +20,31 @@
 
 mod crc64;
 mod hash;
-mod listpack;
+mod json;
+mod library;
+mod list;
+pub(crate) mod listpack;
 mod lzf;
 mod payload;
 mod read;
+mod set;
 #[cfg(test)]
 mod tests;
 mod value;
 mod write;
+mod ziplist;
 
 pub use hash::dump_hash;
-pub use payload::{VERSION, seal, unseal};
+pub use library::{NotLibrary, dump_libraries, restore_libraries};
+pub use list::dump_list;
+pub use payload::{VERSION, VERSION_MAX, seal, unseal};
+pub use set::{Members, dump_set};
 pub use value::{Value, dump, restore};
 
 /// Why a payload is not taken, or a value not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RdbError {
-    #[error("the version is newer than {VERSION}, or the checksum is wrong")]
+    #[error("the version is newer than {VERSION_MAX}, or the checksum is wrong")]
     Footer,
     #[error("the bytes are not an RDB value")]
     Format,

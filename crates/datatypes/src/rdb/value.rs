@@ -8,11 +8,13 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::RdbError;
-use super::hash;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
+use super::set::{self, Members};
 use super::write::put_string;
-use crate::collection::Element;
+use super::{hash, json, list};
+use crate::collection::{Element, Field};
+use crate::json::Json;
 use crate::record::{Record, Type};
 
 /// The byte before a value.
@@ -21,14 +23,20 @@ const STRING: u8 = 0;
 const LENGTH_BYTES_MAX: usize = 9;
 
 /// A value out of a payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     String(Cow<'a, [u8]>),
     /// At least one field, in their order; fields may repeat.
     Hash(Vec<Element>),
+    Json(Json),
+    /// Likewise; they may expire.
+    ExpiringHash(Vec<Field>),
+    Set(Members),
+    /// At least one element.
+    List(Vec<Bytes>),
 }
 
-/// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`].)
+/// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
 pub fn dump(record: &Record) -> Result<Bytes, RdbError> {
     let mut out = BytesMut::with_capacity(1 + LENGTH_BYTES_MAX + record.payload.len() + FOOTER_BYTES);
     body(record, &mut out)?;
@@ -41,6 +49,10 @@ fn body(record: &Record, out: &mut BytesMut) -> Result<(), RdbError> {
         Type::String => {
             out.put_u8(STRING);
             put_string(out, &record.payload);
+            Ok(())
+        }
+        Type::Json => {
+            json::write(out, &record.payload);
             Ok(())
         }
         other => Err(RdbError::Unsupported(other.name())),
@@ -56,16 +68,29 @@ pub fn restore(payload: &[u8]) -> Result<Value<'_>, RdbError> {
 }
 
 fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
-    let name = match input.byte()? {
+    let kind = input.byte()?;
+    let name = match kind {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
-        1 | 10 | 14 | 18 => Type::List.name(),
-        2 | 11 | 20 => Type::Set.name(),
+        json::MODULE => return json::read(input).map(Value::Json),
+        hash::EXPIRING | hash::EXPIRING_PRE_GA => {
+            return hash::read_expiring(input, kind).map(Value::ExpiringHash);
+        }
+        hash::EXPIRING_LISTPACK | hash::EXPIRING_LISTPACK_PRE_GA => {
+            return hash::read_expiring_listpack(input, kind).map(Value::ExpiringHash);
+        }
+        set::SET => return set::read(input).map(Value::Set),
+        set::SET_INTSET => return set::read_intset(input).map(Value::Set),
+        set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
+        list::LIST => return list::read(input).map(Value::List),
+        list::QUICKLIST => return list::read_quicklist(input).map(Value::List),
+        list::ZIPLIST => return list::read_ziplist(input).map(Value::List),
+        list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
         3 | 5 | 12 | 17 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),
-        6 | 7 => "module",
+        6 => "module",
         _ => return Err(RdbError::Format),
     };
     Err(RdbError::Unsupported(name))

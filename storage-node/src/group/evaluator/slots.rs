@@ -1,7 +1,12 @@
 //! Which slots the group serves: what meta assigned becomes part of the replicated state, and what it
 //! took away is looked through for keys.
 
-use datatypes::kv::{Kv, StoreError};
+use bytes::Bytes;
+use datatypes::{
+    key,
+    kv::{Kv, StoreError},
+};
+use proto::v1::Refusal;
 use topology::SlotSet;
 
 use super::Evaluator;
@@ -22,6 +27,10 @@ impl Evaluator {
         if desired.version > version && desired.slots != slots {
             self.effects.slots(desired.version, desired.slots.ranges());
             self.slots_proposed = Some((desired.version, desired.slots.clone()));
+            let stays =
+                |head: &Bytes| key::parse_head(head).is_some_and(|at| desired.slots.contains(at.slot));
+            let lost = |heads: &[Bytes]| (!heads.iter().all(stays)).then_some(Refusal::WrongGroup);
+            self.clients.waiters.refuse_where(lost, 0, desired.version);
         }
         self.look_through_parked(&desired);
     }

@@ -1,0 +1,387 @@
+//! A counted index: entries in the order of their keys, each with a weight, of which it is known how
+//! much lies before a key, and which entry lies at a rank, by reading a few hundred pairs at most.
+//!
+//! ```text
+//! entry      … id:u64be  FFFFFFFF 01  00     key  →  value; its owner tells what it weighs, at least 1
+//! separator  … id:u64be  FFFFFFFF 01  level  key  →  weight of the entries from key on, up to the
+//!                                                    next separator of the level: LEB128
+//! state      seed:u64be  total  start*            in the head record: LEB128
+//!            start: weight of the entries before the first separator, of each level from 1 on
+//! ```
+//!
+//! A skip list (Pugh, "Skip lists: a probabilistic alternative to balanced trees", 1990) whose levels
+//! are drawn by a hash of the key: a key whose hash has `6 · n` zero bits at its end is a separator on
+//! the levels up to `n`, about one in 64 of the level below. So nothing is ever rebalanced, and what
+//! is stored follows from the entries and the seed alone, not from the order in which they came. The
+//! seed is secret, so that nobody can choose keys that are all separators, or none.
+//!
+//! An entry costs its own pair and one weight on each level: two levels up to some 200,000 entries,
+//! three up to some ten million. Only keys are compared; they are anything the owner puts in order.
+
+mod check;
+mod number;
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use self::number::{number, put_number, take_number};
+use super::large::{OTHER_PARTS, mixed};
+use crate::key::{self, KeyBuf, PART_PREFIX};
+use crate::kv::{Kv, KvMut, StoreError};
+use crate::record::corrupt;
+
+/// What names the index among the other parts of its collection.
+const KIND: u8 = 0x01;
+const PREFIX: usize = PART_PREFIX + OTHER_PARTS.len() + 1;
+const ENTRIES: u8 = 0;
+/// Zero bits of a hash for each level.
+const LEVEL_BITS: u32 = 6;
+/// More levels than any index needs.
+const LEVELS_MAX: usize = 10;
+
+/// What the value of an entry weighs; `None` if it cannot be read.
+pub type Weigh = fn(&[u8]) -> Option<u64>;
+
+/// Called for each entry: key and value.
+pub type VisitEntry<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// The index of one collection. Its state is part of the collection's head record: whoever changes the
+/// index saves [`Self::state`] there.
+#[derive(Debug, Clone)]
+pub struct Ranked {
+    prefix: [u8; PREFIX],
+    weigh: Weigh,
+    level_bits: u32,
+    seed: u64,
+    total: u64,
+    /// Weight before the first separator, of level 1 and so on. A level has at least one separator.
+    starts: Vec<u64>,
+}
+
+/// An entry at a rank.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected {
+    pub key: Bytes,
+    pub value: Bytes,
+    /// Weight of the entry before the rank.
+    pub offset: u64,
+}
+
+/// The last separator of a level that lies before something, or the start of the level.
+#[derive(Debug, Clone)]
+struct Step {
+    key: Option<KeyBuf>,
+    /// Up to the next separator.
+    weight: u64,
+    /// Weight of all entries before it.
+    rank: u64,
+}
+
+impl Step {
+    fn from(&self) -> &[u8] {
+        self.key.as_deref().unwrap_or_default()
+    }
+}
+
+impl Ranked {
+    /// An empty index of collection `id` in the slot and database of `head`; `seed` is random.
+    pub fn new(head: &[u8], id: u64, seed: u64, weigh: Weigh) -> Self {
+        let mut prefix = [KIND; PREFIX];
+        prefix[..PART_PREFIX].copy_from_slice(&key::parts(head, id).from);
+        prefix[PART_PREFIX..PREFIX - 1].copy_from_slice(&OTHER_PARTS);
+        Self { prefix, weigh, level_bits: LEVEL_BITS, seed, total: 0, starts: Vec::new() }
+    }
+
+    /// The index of collection `id` with the state that its head record has.
+    pub fn decode(head: &[u8], id: u64, state: &[u8], weigh: Weigh) -> Result<Self, StoreError> {
+        let (seed, mut rest) = state.split_first_chunk().ok_or_else(corrupt)?;
+        let mut ranked = Self::new(head, id, u64::from_be_bytes(*seed), weigh);
+        ranked.total = take_number(&mut rest).ok_or_else(corrupt)?;
+        while !rest.is_empty() {
+            ranked.starts.push(take_number(&mut rest).ok_or_else(corrupt)?);
+        }
+        if ranked.starts.len() > LEVELS_MAX {
+            return Err(corrupt());
+        }
+        Ok(ranked)
+    }
+
+    /// What the head record keeps of the index.
+    pub fn state(&self) -> Bytes {
+        let mut state = BytesMut::new();
+        state.put_u64(self.seed);
+        put_number(&mut state, self.total);
+        self.starts.iter().for_each(|&start| put_number(&mut state, start));
+        state.freeze()
+    }
+
+    /// Weight of all entries.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Weight of the entries before `key`, which need not be there.
+    pub fn rank(&self, kv: &mut dyn Kv, key: &[u8]) -> Result<u64, StoreError> {
+        let path = self.descend(kv, |separator, _| separator <= key)?;
+        self.rank_from(kv, path.first(), key)
+    }
+
+    /// The entry at `rank`; `None` if all entries lie before it.
+    pub fn select(&self, kv: &mut dyn Kv, rank: u64) -> Result<Option<Selected>, StoreError> {
+        let path = self.descend(kv, |_, at| at <= rank)?;
+        let (mut at, mut found) = (path.first().map_or(0, |step| step.rank), None);
+        let from = path.first().map(Step::from).unwrap_or_default();
+        self.walk(kv, ENTRIES, from, None, &mut |key, value| {
+            let end = self.weight_of(value)?.saturating_add(at);
+            if end <= rank {
+                at = end;
+                return Ok(ControlFlow::Continue(()));
+            }
+            let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+            found = Some(Selected { key, value, offset: rank - at });
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+
+    /// Visits the entries from `key` on, in order.
+    pub fn scan(&self, kv: &mut dyn Kv, from: &[u8], visit: &mut VisitEntry<'_>) -> Result<(), StoreError> {
+        self.walk(kv, ENTRIES, from, None, &mut |key, value| Ok(visit(key, value)))
+    }
+
+    /// The value of the entry under `key`.
+    pub fn get(&self, kv: &mut dyn Kv, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        kv.get(&self.stored(ENTRIES, key))
+    }
+
+    /// Stores an entry, whether its key is there or not.
+    pub fn put(&mut self, kv: &mut dyn KvMut, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let Some(old) = self.get(kv.as_kv(), key)? else { return self.put_new(kv, key, value) };
+        let (old, new) = (self.weight_of(&old)?, self.weight_of(value)?);
+        if old != new {
+            let path = self.descend(kv.as_kv(), |separator, _| separator <= key)?;
+            for (level, step) in (1..).zip(&path) {
+                self.set(kv, level, step, step.weight.saturating_sub(old).saturating_add(new));
+            }
+            self.total = self.total.saturating_sub(old).saturating_add(new);
+        }
+        self.put_entry(kv, key, value);
+        Ok(())
+    }
+
+    /// Stores an entry whose key is not there yet.
+    pub fn put_new(&mut self, kv: &mut dyn KvMut, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let weight = self.weight_of(value)?;
+        let levels = self.levels_of(key);
+        let path = self.descend(kv.as_kv(), |separator, _| separator <= key)?;
+        // Only who splits what lies between two separators needs to know where.
+        let rank = if levels == 0 { 0 } else { self.rank_from(kv.as_kv(), path.first(), key)? };
+        for (level, step) in (1..).zip(&path) {
+            if usize::from(level) > levels {
+                self.set(kv, level, step, step.weight.saturating_add(weight));
+                continue;
+            }
+            let before = rank.saturating_sub(step.rank);
+            self.set(kv, level, step, before);
+            let behind = step.weight.saturating_sub(before);
+            self.put_separator(kv, level, key, behind.saturating_add(weight));
+        }
+        for level in path.len() + 1..=levels {
+            self.starts.push(rank);
+            let behind = self.total.saturating_sub(rank);
+            self.put_separator(kv, level as u8, key, behind.saturating_add(weight));
+        }
+        self.total = self.total.saturating_add(weight);
+        self.put_entry(kv, key, value);
+        Ok(())
+    }
+
+    /// Removes an entry; whether it was there.
+    pub fn remove(&mut self, kv: &mut dyn KvMut, key: &[u8]) -> Result<bool, StoreError> {
+        let Some(value) = self.get(kv.as_kv(), key)? else { return Ok(false) };
+        let (weight, levels) = (self.weight_of(&value)?, self.levels_of(key));
+        let path = self.descend(kv.as_kv(), |separator, _| separator < key)?;
+        for (level, step) in (1..).zip(&path) {
+            let mut left = step.weight;
+            if usize::from(level) <= levels {
+                let stored = self.stored(level, key);
+                let own = kv.get(&stored)?.ok_or_else(corrupt)?;
+                left = left.saturating_add(number(&own)?);
+                kv.delete(Bytes::copy_from_slice(&stored));
+            }
+            self.set(kv, level, step, left.saturating_sub(weight));
+        }
+        kv.delete(Bytes::copy_from_slice(&self.stored(ENTRIES, key)));
+        self.shrink(weight);
+        Ok(true)
+    }
+
+    /// Moves the entry under `old`, which is there, to `new`, which is not, with another value of the
+    /// same weight. What does not change is not written.
+    pub fn rekey(
+        &mut self,
+        kv: &mut dyn KvMut,
+        old: &[u8],
+        new: &[u8],
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        if self.levels_of(old) + self.levels_of(new) > 0 {
+            self.remove(kv, old)?;
+            return self.put_new(kv, new, value);
+        }
+        let weight = self.weight_of(value)?;
+        let from = self.descend(kv.as_kv(), |separator, _| separator <= old)?;
+        let to = self.descend(kv.as_kv(), |separator, _| separator <= new)?;
+        for (level, (from, to)) in (1..).zip(from.iter().zip(&to)) {
+            if from.key != to.key {
+                self.set(kv, level, from, from.weight.saturating_sub(weight));
+                self.set(kv, level, to, to.weight.saturating_add(weight));
+            }
+        }
+        kv.delete(Bytes::copy_from_slice(&self.stored(ENTRIES, old)));
+        self.put_entry(kv, new, value);
+        Ok(())
+    }
+
+    /// Removes the entries with `from <= key < to`: a few writes, however many they are.
+    pub fn remove_range(&mut self, kv: &mut dyn KvMut, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let before = self.descend(kv.as_kv(), |separator, _| separator < from)?;
+        let last = self.descend(kv.as_kv(), |separator, _| separator < to)?;
+        let start = self.rank_from(kv.as_kv(), before.first(), from)?;
+        let end = self.rank_from(kv.as_kv(), last.first(), to)?;
+        for (level, (before, last)) in (1..).zip(before.iter().zip(&last)) {
+            let left = start.saturating_sub(before.rank);
+            let behind = last.rank.saturating_add(last.weight).saturating_sub(end);
+            self.set(kv, level, before, left.saturating_add(behind));
+            if before.key != last.key {
+                self.delete_range(kv, level, from, to);
+            }
+        }
+        self.delete_range(kv, ENTRIES, from, to);
+        self.shrink(end.saturating_sub(start));
+        Ok(())
+    }
+
+    /// Goes down from the highest level: on each along the separators while `goes_on` says so of the
+    /// next one, whose key and rank it is told. Answers the last ones, that of level 1 first.
+    fn descend(
+        &self,
+        kv: &mut dyn Kv,
+        goes_on: impl Fn(&[u8], u64) -> bool,
+    ) -> Result<Vec<Step>, StoreError> {
+        let mut path = Vec::with_capacity(self.starts.len());
+        let (mut key, mut rank) = (None::<KeyBuf>, 0);
+        for (level, &start) in (1..).zip(&self.starts).collect::<Vec<_>>().into_iter().rev() {
+            let mut step = Step { key, weight: start, rank };
+            let from = step.key.clone().unwrap_or_default();
+            self.walk(kv, level, &from, None, &mut |next, weight| {
+                let weight = number(weight)?;
+                if step.key.as_deref() == Some(next) {
+                    step.weight = weight;
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let rank = step.rank.saturating_add(step.weight);
+                if !goes_on(next, rank) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                step = Step { key: Some(KeyBuf::from_slice(next)), weight, rank };
+                Ok(ControlFlow::Continue(()))
+            })?;
+            (key, rank) = (step.key.clone(), step.rank);
+            path.push(step);
+        }
+        path.reverse();
+        Ok(path)
+    }
+
+    /// Weight of the entries before `key`, counted from the last separator of level 1.
+    fn rank_from(&self, kv: &mut dyn Kv, step: Option<&Step>, key: &[u8]) -> Result<u64, StoreError> {
+        let mut rank = step.map_or(0, |step| step.rank);
+        let from = step.map(Step::from).unwrap_or_default();
+        self.walk(kv, ENTRIES, from, Some(key), &mut |_, value| {
+            rank = rank.saturating_add(self.weight_of(value)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(rank)
+    }
+
+    /// Visits the pairs of a level with `from <= key`, and `key < to`.
+    fn walk(
+        &self,
+        kv: &mut dyn Kv,
+        level: u8,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut failed = None;
+        let end = to.map_or_else(|| self.stored(level + 1, &[]), |to| self.stored(level, to));
+        kv.scan(&self.stored(level, from), &end, &mut |stored, value| match visit(
+            &stored[PREFIX + 1..],
+            value,
+        ) {
+            Ok(flow) => flow,
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn weight_of(&self, value: &[u8]) -> Result<u64, StoreError> {
+        (self.weigh)(value).ok_or_else(corrupt)
+    }
+
+    /// Up to which level a key is a separator.
+    fn levels_of(&self, key: &[u8]) -> usize {
+        let zeros = mixed(self.seed, key).trailing_zeros() / self.level_bits;
+        (zeros as usize).min(LEVELS_MAX)
+    }
+
+    fn stored(&self, level: u8, key: &[u8]) -> KeyBuf {
+        let mut stored = KeyBuf::with_capacity(PREFIX + 1 + key.len());
+        stored.extend_from_slice(&self.prefix);
+        stored.push(level);
+        stored.extend_from_slice(key);
+        stored
+    }
+
+    fn put_entry(&self, kv: &mut dyn KvMut, key: &[u8], value: &[u8]) {
+        kv.put(Bytes::copy_from_slice(&self.stored(ENTRIES, key)), Bytes::copy_from_slice(value));
+    }
+
+    fn put_separator(&self, kv: &mut dyn KvMut, level: u8, key: &[u8], weight: u64) {
+        let mut value = BytesMut::new();
+        put_number(&mut value, weight);
+        kv.put(Bytes::copy_from_slice(&self.stored(level, key)), value.freeze());
+    }
+
+    /// Changes the weight behind a separator or the start of a level.
+    fn set(&mut self, kv: &mut dyn KvMut, level: u8, step: &Step, weight: u64) {
+        match &step.key {
+            None => self.starts[usize::from(level) - 1] = weight,
+            Some(_) if weight == step.weight => {}
+            Some(key) => self.put_separator(kv, level, key, weight),
+        }
+    }
+
+    fn delete_range(&self, kv: &mut dyn KvMut, level: u8, from: &[u8], to: &[u8]) {
+        let [from, to] = [from, to].map(|key| Bytes::copy_from_slice(&self.stored(level, key)));
+        kv.delete_range(from, to);
+    }
+
+    /// Some weight is gone. A level on which everything lies before the first separator has none.
+    fn shrink(&mut self, weight: u64) {
+        self.total = self.total.saturating_sub(weight);
+        while self.starts.last() == Some(&self.total) {
+            self.starts.pop();
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What happens after a command: transactions that watched its keys will fail, and commands that
+//! waited for them are served, in the order in which they began to wait.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use commands::{CommandError, wire};
+use datatypes::kv::Kv;
+use resp::Reply;
+
+use super::{Execution, protocol, reply_of};
+use crate::group::{
+    inbox::ReplyQueue,
+    view::{EntryId, View},
+    waiters::Place,
+};
+
+/// A command that waited and has its answer, which is in the entry that is being gathered.
+pub struct Served {
+    pub sink: Arc<ReplyQueue>,
+    /// Id of its batch.
+    pub id: u64,
+    pub session: u64,
+    pub replies: Bytes,
+}
+
+/// What became of one attempt to serve a command that waits.
+enum Attempt {
+    Served,
+    /// There is nothing for it, and may be something for others.
+    NotThis,
+    /// There is nothing for anybody.
+    Nothing,
+}
+
+impl Execution<'_> {
+    /// Tells those who watch or wait what was written since there were `before` written keys.
+    pub(super) fn tell(&mut self, before: usize) {
+        let mut changed = self.note_changes(before);
+        while let Some(head) = changed.pop_front() {
+            for place in self.clients.waiters.of(&head) {
+                let before = self.written.keys.len();
+                match self.attempt(place, &head) {
+                    Attempt::Served => changed.extend(self.note_changes(before)),
+                    Attempt::NotThis => {}
+                    Attempt::Nothing => break,
+                }
+            }
+        }
+    }
+
+    /// Keys that changed and are waited for, each once.
+    fn note_changes(&mut self, before: usize) -> VecDeque<Bytes> {
+        let changes = self.written.changes_since(before);
+        if changes.flushed {
+            self.clients.watches.flushed();
+        }
+        let mut known = HashSet::new();
+        let mut waited_for = VecDeque::new();
+        for head in changes.heads {
+            self.clients.watches.changed(&head);
+            if self.clients.waiters.waits_for(&head) && known.insert(head.clone()) {
+                waited_for.push_back(head);
+            }
+        }
+        waited_for
+    }
+
+    fn attempt(&mut self, place: Place, head: &[u8]) -> Attempt {
+        let Some(waiter) = self.clients.waiters.get(place) else { return Attempt::NotThis };
+        let encoded = waiter.batch.commands.clone();
+        let Some(Ok(command)) = wire::commands(&encoded).next() else { return Attempt::NotThis };
+        let Some(spec) = commands::by_id(command.id) else { return Attempt::NotThis };
+        let (result, _) = self.call(spec, &command);
+        match result {
+            Err(CommandError::WouldBlock(_)) if !self.is_stored(head) => return Attempt::Nothing,
+            // It may be of another type now, and of the right one later.
+            Err(CommandError::WouldBlock(_) | CommandError::WrongType) => return Attempt::NotThis,
+            _ => {}
+        }
+        self.finish(place, &reply_of(result), protocol(&command));
+        Attempt::Served
+    }
+
+    fn finish(&mut self, place: Place, reply: &Reply, protocol: resp::Protocol) {
+        let Some(waiter) = self.clients.waiters.remove(place) else { return };
+        let mut encoded = Vec::new();
+        resp::encode(reply, protocol, &mut encoded);
+        let mut replies = Vec::with_capacity(encoded.len() + 5);
+        wire::put_bytes(&mut replies, &encoded);
+        let (session, replies) = (waiter.batch.session, Bytes::from(replies));
+        self.effects.session(session, waiter.batch.seq, 0, &replies);
+        self.served.push(Served { sink: waiter.sink, id: waiter.batch.id, session, replies });
+    }
+
+    fn is_stored(&mut self, head: &[u8]) -> bool {
+        let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
+        let stored = view.get(head).is_ok_and(|record| record.is_some());
+        let _: EntryId = view.discard();
+        stored
+    }
+}
