@@ -11,6 +11,8 @@ pub enum Group {
     Set,
     List,
     Json,
+    SortedSet,
+    Geo,
     Connection,
     Server,
     Cluster,
@@ -20,7 +22,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -28,6 +30,8 @@ impl Group {
         Self::Set,
         Self::List,
         Self::Json,
+        Self::SortedSet,
+        Self::Geo,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -47,6 +51,8 @@ impl Group {
             Self::Set => "set",
             Self::List => "list",
             Self::Json => "json",
+            Self::SortedSet => "sorted-set",
+            Self::Geo => "geo",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

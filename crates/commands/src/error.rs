@@ -14,6 +14,8 @@ use resp::Reply;
 pub use field::FieldError;
 
 use crate::blocking::TimeoutError;
+use crate::handler::geo::GeoError;
+use crate::handler::sorted_set::SortedSetError;
 
 /// Why a command was refused. It has changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +84,8 @@ pub enum CommandError {
     Field(FieldError),
     Intersection(IntersectionError),
     Swap(SwapError),
+    SortedSet(SortedSetError),
+    Geo(GeoError),
     Timeout(TimeoutError),
     Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
@@ -141,6 +145,18 @@ impl From<JsonError> for CommandError {
     }
 }
 
+impl From<GeoError> for CommandError {
+    fn from(error: GeoError) -> Self {
+        Self::Geo(error)
+    }
+}
+
+impl From<SortedSetError> for CommandError {
+    fn from(error: SortedSetError) -> Self {
+        Self::SortedSet(error)
+    }
+}
+
 impl From<RdbError> for CommandError {
     fn from(error: RdbError) -> Self {
         Self::Payload(error)
@@ -180,6 +196,8 @@ impl CommandError {
             Self::Intersection(error) => error.text(),
             Self::Swap(error) => error.text(),
             Self::Field(error) => return error.text(),
+            Self::SortedSet(error) => return error.text(),
+            Self::Geo(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.

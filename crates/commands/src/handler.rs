@@ -2,12 +2,14 @@
 
 pub mod bitmap;
 mod elements;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod json;
 pub mod keyspace;
 pub mod list;
 pub mod set;
+pub mod sorted_set;
 pub mod string;
 
 use bytes::Bytes;
@@ -68,6 +70,13 @@ fn string_bytes(record: Option<Record>) -> Result<Option<Bytes>, CommandError> {
 
 fn bulk_or_null(bytes: Option<Bytes>) -> Reply {
     bytes.map_or(Reply::Null, Reply::Bulk)
+}
+
+/// The text of a score.
+fn print_score(score: f64) -> Vec<u8> {
+    let mut text = Vec::new();
+    resp::number::put_double(&mut text, score);
+    text
 }
 
 fn flag(yes: bool) -> Reply {

@@ -3,6 +3,7 @@
 mod bitmap;
 mod cluster;
 mod connection;
+mod geo;
 mod hash;
 mod hash_expiry;
 mod hyperloglog;
@@ -14,12 +15,13 @@ mod pubsub;
 mod scripting;
 mod server;
 mod set;
+mod sorted_set;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 16] = [
+static FAMILIES: [&[Spec]; 18] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -28,6 +30,8 @@ static FAMILIES: [&[Spec]; 16] = [
     set::ROWS,
     list::ROWS,
     json::ROWS,
+    sorted_set::ROWS,
+    geo::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -4,7 +4,8 @@
 //! of what is stored in it; [`keyspace`] keeps what must agree (the head record, the parts of a large
 //! collection, the key count and the expiry index) in step; [`collection`] is what hashes and sets are
 //! made of, [`list`] what lists are; [`number`] reads and writes numbers as Redis does; [`bits`] and
-//! [`hyperloglog`] are what a string can be besides text; [`json`] are documents; [`rdb`] is the form in which values
+//! [`hyperloglog`] are what a string can be besides text; [`json`] are documents; [`geo`] makes scores of
+//! places; [`rdb`] is the form in which values
 //! travel between servers.
 //!
 //! Deliberately absent: the wall clock, entropy, Raft, slots' owners. Time and seeds are parameters.
@@ -15,6 +16,7 @@ pub mod collection;
 #[cfg(test)]
 mod counting;
 pub mod expiry;
+pub mod geo;
 pub mod glob;
 pub mod hyperloglog;
 pub mod json;

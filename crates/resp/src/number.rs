@@ -28,7 +28,7 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
 }
 
 /// Whole numbers up to here are printed without a fraction and without an exponent.
-const EXACT_INTEGER_MAX: f64 = (1u64 << 52) as f64;
+const EXACT_INTEGER_MAX: f64 = (1u64 << 62) as f64;
 
 /// Prints a double as Redis does (`d2string`): the shortest digits that read back to the same
 /// value, `%.17g`-like layout, `inf`, `-inf`, `nan`, `-0`.
@@ -161,6 +161,7 @@ mod tests {
             (1.5e300, "1.5e+300"),
             (-1.5e-300, "-1.5e-300"),
             (1e20, "1e+20"),
+            (1e17, "100000000000000000"),
             (17179869184.5, "17179869184.5"),
             (f64::INFINITY, "inf"),
             (f64::NEG_INFINITY, "-inf"),

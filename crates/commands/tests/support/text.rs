@@ -15,6 +15,11 @@ pub fn show(reply: &Reply) -> String {
         Reply::Map(pairs) => {
             format!("[{}]", joined(pairs.iter().flat_map(|(key, value)| [show(key), show(value)])))
         }
+        Reply::Double(number) => {
+            let mut text = Vec::new();
+            resp::number::put_double(&mut text, *number);
+            format!("\"{}\"", escaped(&text))
+        }
         other => format!("{other:?}"),
     }
 }

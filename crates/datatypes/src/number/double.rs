@@ -21,6 +21,27 @@ pub fn parse_f64_like_c(text: &[u8]) -> Option<f64> {
     whole(&text[blanks..])
 }
 
+/// Prints a number with 17 significant digits, as C's `%.17Lg` does.
+pub fn print_f64_long(value: f64) -> String {
+    if !value.is_finite() || value == 0.0 {
+        let sign = if value.is_sign_negative() { "-" } else { "" };
+        return format!("{sign}{}", if value == 0.0 { "0" } else { "inf" });
+    }
+    let text = format!("{value:.16e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..17).contains(&exponent) {
+        let places = usize::try_from(16 - exponent).unwrap_or_default();
+        return without_zeros(&format!("{value:.places$}")).to_owned();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", without_zeros(digits), exponent.abs())
+}
+
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
 fn whole(text: &[u8]) -> Option<f64> {
     let (negative, rest) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -164,6 +185,24 @@ mod tests {
         }
         for text in [" ", "1 ", "nan", "x", "(1"] {
             assert_eq!(parse_f64_like_c(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn seventeen_digits_are_printed() {
+        for (value, text) in [
+            (1.0, "1"),
+            (0.1, "0.10000000000000001"),
+            (-2.5, "-2.5"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1e-4, "0.0001"),
+            (1e-5, "1.0000000000000001e-05"),
+            (1.5e300, "1.5e+300"),
+            (-0.0, "-0"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(print_f64_long(value), text);
         }
     }
 

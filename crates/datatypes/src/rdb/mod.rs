@@ -28,6 +28,7 @@ mod lzf;
 mod payload;
 mod read;
 mod set;
+mod sorted;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -39,6 +40,7 @@ pub use library::{NotLibrary, dump_libraries, restore_libraries};
 pub use list::dump_list;
 pub use payload::{VERSION, VERSION_MAX, seal, unseal};
 pub use set::{Members, dump_set};
+pub use sorted::dump_sorted_set;
 pub use value::{Value, dump, restore};
 
 /// Why a payload is not taken, or a value not written.

@@ -12,7 +12,8 @@ use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
 use super::write::put_string;
-use super::{hash, json, list};
+use super::{hash, json, list, sorted};
+use crate::collection::sorted::Scored;
 use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
@@ -34,6 +35,8 @@ pub enum Value<'a> {
     Set(Members),
     /// At least one element.
     List(Vec<Bytes>),
+    /// At least one member; members may repeat.
+    SortedSet(Vec<Scored>),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
@@ -87,7 +90,10 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         list::QUICKLIST => return list::read_quicklist(input).map(Value::List),
         list::ZIPLIST => return list::read_ziplist(input).map(Value::List),
         list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
-        3 | 5 | 12 | 17 => Type::SortedSet.name(),
+        sorted::TEXTS => return sorted::read(input, sorted::text).map(Value::SortedSet),
+        sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
+        sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
+        12 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),
         6 => "module",

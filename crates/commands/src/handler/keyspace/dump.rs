@@ -2,10 +2,10 @@
 
 use datatypes::json::Document;
 use datatypes::rdb::{self, Members, RdbError, Value};
-use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, List, Type};
+use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, List, Scored, SortedEdit, SortedSet, Type};
 use resp::Reply;
 
-use super::super::{Outcome, keyspace, reader};
+use super::super::{Outcome, keyspace, print_score, reader};
 use crate::args::{int, is};
 use crate::{Args, CommandError, Cx};
 
@@ -22,6 +22,10 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
             rdb::dump_set(&record, &members)
         }
         Type::List => rdb::dump_list(&List::of(&record, cx.db, key)?.listpacks(kv)?),
+        Type::SortedSet => {
+            let elements = SortedSet::of(&record, cx.db, key)?.slice(kv, 0..u64::MAX)?;
+            rdb::dump_sorted_set(&elements, record.large, print_score)
+        }
         _ => rdb::dump(&record)?,
     }))
 }
@@ -62,8 +66,22 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             list.fill(&elements)?;
             list.save()?;
         }
+        Value::SortedSet(elements) => {
+            let set = keyspace.create_sorted(entry, cx.limits.sorted_set, expiry_ms);
+            restore_sorted_set(set, &elements)?;
+        }
     }
     Ok(Reply::OK)
+}
+
+fn restore_sorted_set(mut set: SortedEdit<'_, '_>, elements: &[Scored]) -> Result<(), CommandError> {
+    for Scored { member, score } in elements {
+        if !set.put(member, *score)? {
+            return Err(RdbError::Format.into());
+        }
+    }
+    set.save();
+    Ok(())
 }
 
 fn restore_elements(mut collection: Edit<'_, '_>, elements: &[Element]) -> Result<(), CommandError> {

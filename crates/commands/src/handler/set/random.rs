@@ -4,19 +4,15 @@ use datatypes::number::parse_i64;
 use datatypes::{Element, Kv, KvMut, Random};
 use resp::Reply;
 
-use super::super::{Outcome, bulk_or_null, keyspace};
+use super::super::{Outcome, bulk_or_null, elements, keyspace};
 use super::{edit, members};
 use crate::{Args, CommandError, Cx};
-
-/// Members that are answered although they repeat. Redis knows no limit, and runs out of memory.
-const REPEATED_MAX: usize = 1 << 20;
 
 /// SRANDMEMBER key [count]: one member, `count` different ones, or with a negative count exactly that
 /// many, the same one more than once perhaps.
 pub fn srandmember(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
-    let mut random = Random::new(cx.seed);
     if args.len() == 1 {
-        let member = members(kv, args, cx)?.pick(kv, &mut random)?;
+        let member = members(kv, args, cx)?.pick(kv, &mut Random::new(cx.seed))?;
         return Ok(bulk_or_null(member.map(|member| member.name)));
     }
     let count = args.int(1)?;
@@ -27,12 +23,7 @@ pub fn srandmember(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Err(CommandError::Syntax);
     }
     let members = members(kv, args, cx)?;
-    let limit = usize::try_from(count.unsigned_abs()).map_err(|_| CommandError::OutOfRange)?;
-    let chosen = match count {
-        0.. => members.sample(kv, limit, &mut random)?,
-        _ if limit > REPEATED_MAX && !members.is_empty()? => return Err(CommandError::OutOfRange),
-        _ => members.picks(kv, limit, &mut random)?,
-    };
+    let chosen = elements::choose(kv, &members, count, cx)?;
     Ok(Reply::Array(names(chosen)))
 }
 
