@@ -19,6 +19,7 @@ pub enum Group {
     Cluster,
     Transactions,
     Scripting,
+    PubSub,
 }
 
 impl Group {
@@ -36,6 +37,7 @@ impl Group {
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
+        Self::PubSub,
         Self::Connection,
         Self::Server,
         Self::Cluster,
@@ -59,6 +61,7 @@ impl Group {
             Self::Cluster => "cluster",
             Self::Transactions => "transactions",
             Self::Scripting => "scripting",
+            Self::PubSub => "pubsub",
         }
     }
 }
