@@ -22,7 +22,7 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 18] = [
+static FAMILIES: [&[Spec]; 19] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
