@@ -15,12 +15,13 @@ mod scripting;
 mod server;
 mod set;
 mod sorted_set;
+mod sorted_set_range;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 17] = [
+static FAMILIES: [&[Spec]; 18] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -30,6 +31,7 @@ static FAMILIES: [&[Spec]; 17] = [
     list::ROWS,
     json::ROWS,
     sorted_set::ROWS,
+    sorted_set_range::ROWS,
     geo::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
