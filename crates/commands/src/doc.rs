@@ -13,6 +13,7 @@ pub enum Group {
     Json,
     SortedSet,
     Geo,
+    Stream,
     Connection,
     Server,
     Cluster,
@@ -21,7 +22,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -31,6 +32,7 @@ impl Group {
         Self::Json,
         Self::SortedSet,
         Self::Geo,
+        Self::Stream,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -51,6 +53,7 @@ impl Group {
             Self::Json => "json",
             Self::SortedSet => "sorted-set",
             Self::Geo => "geo",
+            Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",
@@ -193,6 +196,12 @@ pub const fn block(name: &'static str, args: &'static [Arg]) -> Arg {
 }
 
 impl Arg {
+    /// Index of the key spec that finds what the argument leads to.
+    pub const fn key_spec(mut self, spec: u8) -> Self {
+        self.key_spec = Some(spec);
+        self
+    }
+
     pub const fn token(mut self, token: &'static str) -> Self {
         self.token = Some(token);
         self

@@ -332,9 +332,36 @@ pub enum Id {
     GeoradiusRo = 324,
     Georadiusbymember = 325,
     GeoradiusbymemberRo = 326,
+    Sort = 327,
+    SortRo = 328,
+    Xack = 329,
+    Xadd = 330,
+    Xautoclaim = 331,
+    Xclaim = 332,
+    Xdel = 333,
+    Xgroup = 334,
+    XgroupCreate = 335,
+    XgroupCreateconsumer = 336,
+    XgroupDelconsumer = 337,
+    XgroupDestroy = 338,
+    XgroupHelp = 339,
+    XgroupSetid = 340,
+    Xinfo = 341,
+    XinfoConsumers = 342,
+    XinfoGroups = 343,
+    XinfoHelp = 344,
+    XinfoStream = 345,
+    Xlen = 346,
+    Xpending = 347,
+    Xrange = 348,
+    Xread = 349,
+    Xreadgroup = 350,
+    Xrevrange = 351,
+    Xsetid = 352,
+    Xtrim = 353,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::GeoradiusbymemberRo as usize + 1;
+    pub const COUNT: usize = Self::Xtrim as usize + 1;
 }

@@ -14,14 +14,16 @@ mod list;
 mod scripting;
 mod server;
 mod set;
+mod sort;
 mod sorted_set;
 mod sorted_set_range;
+mod stream;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 18] = [
+static FAMILIES: [&[Spec]; 20] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -33,7 +35,9 @@ static FAMILIES: [&[Spec]; 18] = [
     sorted_set::ROWS,
     sorted_set_range::ROWS,
     geo::ROWS,
+    stream::ROWS,
     keyspace::ROWS,
+    sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
     connection::ROWS,
