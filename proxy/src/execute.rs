@@ -84,6 +84,9 @@ impl Front {
         if self.session.side == Side::Cluster && spec.needs_databases() {
             return Err(CommandError::NotInCluster(spec.full_name).into());
         }
+        if local::only_listens(self) {
+            local::check_mode(spec)?;
+        }
         Ok(spec)
     }
 

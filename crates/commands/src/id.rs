@@ -359,9 +359,24 @@ pub enum Id {
     Xrevrange = 351,
     Xsetid = 352,
     Xtrim = 353,
+    Psubscribe = 354,
+    Publish = 355,
+    Pubsub = 356,
+    PubsubChannels = 357,
+    PubsubHelp = 358,
+    PubsubNumpat = 359,
+    PubsubNumsub = 360,
+    PubsubShardchannels = 361,
+    PubsubShardnumsub = 362,
+    Punsubscribe = 363,
+    Spublish = 364,
+    Ssubscribe = 365,
+    Subscribe = 366,
+    Sunsubscribe = 367,
+    Unsubscribe = 368,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Xtrim as usize + 1;
+    pub const COUNT: usize = Self::Unsubscribe as usize + 1;
 }

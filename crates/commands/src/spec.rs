@@ -178,6 +178,14 @@ pub enum ProxyCommand {
     Monitor,
     Multi,
     Ping,
+    Psubscribe,
+    Publish,
+    PubsubChannels,
+    PubsubNumPat,
+    PubsubNumSub,
+    PubsubShardChannels,
+    PubsubShardNumSub,
+    Punsubscribe,
     Quit,
     ReadOnly,
     ReadWrite,
@@ -191,7 +199,12 @@ pub enum ProxyCommand {
     SlowlogGet,
     SlowlogLen,
     SlowlogReset,
+    Spublish,
+    Ssubscribe,
+    Subscribe,
+    Sunsubscribe,
     Time,
+    Unsubscribe,
     Unwatch,
     Watch,
 }
@@ -426,6 +439,12 @@ impl Spec {
         self
     }
 
+    /// Keys of a command whose constructor takes none.
+    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
+        self
+    }
+
     pub(crate) const fn split(mut self, merge: Merge) -> Self {
         self.split = Some(merge);
         self
@@ -433,12 +452,6 @@ impl Spec {
 
     pub(crate) const fn tips(mut self, tips: &'static [&'static str]) -> Self {
         self.tips = tips;
-        self
-    }
-
-    /// Keys of a command that the proxy executes.
-    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
-        self.keys = keys;
         self
     }
 

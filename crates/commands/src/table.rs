@@ -11,6 +11,7 @@ mod internal;
 mod json;
 mod keyspace;
 mod list;
+mod pubsub;
 mod scripting;
 mod server;
 mod set;
@@ -40,6 +41,7 @@ static FAMILIES: [&[Spec]; 20] = [
     sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
+    pubsub::ROWS,
     connection::ROWS,
     server::ROWS,
     cluster::ROWS,
