@@ -19,6 +19,7 @@ pub enum Group {
     Cluster,
     Transactions,
     Scripting,
+    PubSub,
 }
 
 impl Group {
@@ -36,6 +37,7 @@ impl Group {
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
+        Self::PubSub,
         Self::Connection,
         Self::Server,
         Self::Cluster,
@@ -59,6 +61,7 @@ impl Group {
             Self::Cluster => "cluster",
             Self::Transactions => "transactions",
             Self::Scripting => "scripting",
+            Self::PubSub => "pubsub",
         }
     }
 }
@@ -196,6 +199,12 @@ pub const fn block(name: &'static str, args: &'static [Arg]) -> Arg {
 }
 
 impl Arg {
+    /// Index of the key spec that finds what the argument leads to.
+    pub const fn key_spec(mut self, spec: u8) -> Self {
+        self.key_spec = Some(spec);
+        self
+    }
+
     pub const fn token(mut self, token: &'static str) -> Self {
         self.token = Some(token);
         self

@@ -11,9 +11,11 @@ mod internal;
 mod json;
 mod keyspace;
 mod list;
+mod pubsub;
 mod scripting;
 mod server;
 mod set;
+mod sort;
 mod sorted_set;
 mod stream;
 mod string;
@@ -34,8 +36,10 @@ static FAMILIES: [&[Spec]; 18] = [
     geo::ROWS,
     stream::ROWS,
     keyspace::ROWS,
+    sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
+    pubsub::ROWS,
     connection::ROWS,
     server::ROWS,
     cluster::ROWS,
