@@ -95,8 +95,6 @@ static PARAMETERS: &[Parameter] = &[
     parameter("hash-max-listpack-value", Kind::Fixed("64")),
     parameter("hash-max-ziplist-entries", Kind::Fixed("128")),
     parameter("hash-max-ziplist-value", Kind::Fixed("64")),
-    parameter("list-max-listpack-size", Kind::Fixed("-2")),
-    parameter("list-max-ziplist-size", Kind::Fixed("-2")),
     parameter("list-compress-depth", Kind::Fixed("0")),
     parameter("set-max-intset-entries", Kind::Fixed("512")),
     parameter("set-max-listpack-entries", Kind::Fixed("128")),

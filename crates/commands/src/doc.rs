@@ -13,6 +13,7 @@ pub enum Group {
     Json,
     SortedSet,
     Geo,
+    Stream,
     Connection,
     Server,
     Cluster,
@@ -22,7 +23,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -32,6 +33,7 @@ impl Group {
         Self::Json,
         Self::SortedSet,
         Self::Geo,
+        Self::Stream,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -53,6 +55,7 @@ impl Group {
             Self::Json => "json",
             Self::SortedSet => "sorted-set",
             Self::Geo => "geo",
+            Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",
@@ -196,6 +199,12 @@ pub const fn block(name: &'static str, args: &'static [Arg]) -> Arg {
 }
 
 impl Arg {
+    /// Index of the key spec that finds what the argument leads to.
+    pub const fn key_spec(mut self, spec: u8) -> Self {
+        self.key_spec = Some(spec);
+        self
+    }
+
     pub const fn token(mut self, token: &'static str) -> Self {
         self.token = Some(token);
         self

@@ -1,7 +1,7 @@
-//! Names of the limits up to which collections stay small, as CONFIG knows them, and their form on the
-//! way from proxy to storage node: numbers in the order of [`LIMITS`].
+//! Names of the limits up to which collections stay small, and of those of streams' nodes, as CONFIG knows
+//! them, and their form on the way from proxy to storage node: numbers in the order of [`LIMITS`].
 
-use datatypes::Limits;
+use datatypes::{Limits, ListLimit};
 
 /// One limit.
 pub struct Limit {
@@ -26,6 +26,12 @@ const fn limit(
 }
 
 impl Limit {
+    const fn between(mut self, min: i32, max: i32) -> Self {
+        self.min = min as i64;
+        self.max = max as i64;
+        self
+    }
+
     const fn memory(mut self) -> Self {
         self.is_memory = true;
         self
@@ -59,9 +65,15 @@ pub static LIMITS: [Limit; COUNT] = [
         limits.sorted_set.value_bytes = bytes(n);
     })
     .memory(),
+    limit("list-max-listpack-size", Some("list-max-ziplist-size"), -2, |limits, n| {
+        limits.list = ListLimit::of_option(n);
+    })
+    .between(i32::MIN, i32::MAX),
+    limit("stream-node-max-bytes", None, 4096, |limits, n| limits.stream.node_bytes = entries(n)).memory(),
+    limit("stream-node-max-entries", None, 100, |limits, n| limits.stream.node_entries = entries(n)),
 ];
 
-pub const COUNT: usize = 7;
+pub const COUNT: usize = 10;
 
 /// The limits that `numbers` say; what is missing has its default.
 pub fn from_numbers(numbers: &[i64]) -> Limits {

@@ -15,13 +15,15 @@ mod pubsub;
 mod scripting;
 mod server;
 mod set;
+mod sort;
 mod sorted_set;
+mod stream;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 18] = [
+static FAMILIES: [&[Spec]; 20] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -32,7 +34,9 @@ static FAMILIES: [&[Spec]; 18] = [
     json::ROWS,
     sorted_set::ROWS,
     geo::ROWS,
+    stream::ROWS,
     keyspace::ROWS,
+    sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
     pubsub::ROWS,
