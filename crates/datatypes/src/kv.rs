@@ -56,3 +56,20 @@ pub trait KvMut: Kv {
     /// The same view, for code that only reads.
     fn as_kv(&mut self) -> &mut dyn Kv;
 }
+
+/// A view whose latest writes can be taken back while earlier ones stay: what a command of a script
+/// needs, which fails without a trace of its own. Marks nest; each is kept or rolled back once, the
+/// latest first.
+pub trait Savepoints: KvMut {
+    /// Marks this moment.
+    fn mark(&mut self);
+
+    /// Forgets the latest mark; what was written since stays.
+    fn keep(&mut self);
+
+    /// Takes back what was written since the latest mark, and forgets it.
+    fn roll_back(&mut self);
+
+    /// The same view, for code that does not care for marks.
+    fn as_kv_mut(&mut self) -> &mut dyn KvMut;
+}

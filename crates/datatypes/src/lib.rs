@@ -37,7 +37,7 @@ pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
 pub use collection::{Edit, Element, Elements, Field, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
-pub use kv::{Kv, KvMut, StoreError};
+pub use kv::{Kv, KvMut, Savepoints, StoreError};
 pub use list::{List, ListEdit, ListLimit};
 pub use random::Random;
 pub use record::{Record, StringForm, Type};

@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
 
-use crate::kv::{Kv, KvMut, StoreError, Visit};
+use crate::kv::{Kv, KvMut, Savepoints, StoreError, Visit};
 
 /// A sorted map with the means to undo a failed command.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct MemKv {
     map: BTreeMap<Bytes, Bytes>,
     counts: BTreeMap<u8, u64>,
     undo: Option<Undo>,
+    /// Of a transaction; what was not kept yet, the latest last.
+    marks: Vec<Mark>,
 }
 
 /// What to put back: the oldest value of each change last.
@@ -22,14 +24,22 @@ struct Undo {
     counts: BTreeMap<u8, u64>,
 }
 
+/// A moment of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mark {
+    changes: usize,
+    counts: BTreeMap<u8, u64>,
+}
+
 impl MemKv {
     /// Runs `work`; when it fails, everything it wrote is undone.
     pub fn transact<T, E>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         self.undo = Some(Undo { changes: Vec::new(), counts: self.counts.clone() });
         let result = work(self);
         let undo = self.undo.take();
+        self.marks.clear();
         if let (Err(_), Some(undo)) = (&result, undo) {
-            self.roll_back(undo);
+            self.undo(undo.changes, undo.counts);
         }
         result
     }
@@ -48,14 +58,14 @@ impl MemKv {
         self.map.iter()
     }
 
-    fn roll_back(&mut self, undo: Undo) {
-        for (key, value) in undo.changes.into_iter().rev() {
+    fn undo(&mut self, changes: Vec<(Bytes, Option<Bytes>)>, counts: BTreeMap<u8, u64>) {
+        for (key, value) in changes.into_iter().rev() {
             match value {
                 Some(value) => self.map.insert(key, value),
                 None => self.map.remove(&key),
             };
         }
-        self.counts = undo.counts;
+        self.counts = counts;
     }
 
     fn remember(&mut self, key: Bytes, old: Option<Bytes>) {
@@ -120,6 +130,29 @@ impl KvMut for MemKv {
     }
 }
 
+/// Within [`MemKv::transact`] only.
+impl Savepoints for MemKv {
+    fn mark(&mut self) {
+        let changes = self.undo.as_ref().expect("marks are set in a transaction").changes.len();
+        self.marks.push(Mark { changes, counts: self.counts.clone() });
+    }
+
+    fn keep(&mut self) {
+        self.marks.pop().expect("a mark was set");
+    }
+
+    fn roll_back(&mut self) {
+        let mark = self.marks.pop().expect("a mark was set");
+        let undo = self.undo.as_mut().expect("marks are set in a transaction");
+        let changes = undo.changes.split_off(mark.changes);
+        self.undo(changes, mark.counts);
+    }
+
+    fn as_kv_mut(&mut self) -> &mut dyn KvMut {
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,5 +173,30 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(kv, before);
+    }
+
+    #[test]
+    fn marks_take_back_what_came_after_them() {
+        let mut kv = MemKv::default();
+        let put = |kv: &mut MemKv, value: &'static str| kv.put(Bytes::from("a"), Bytes::from(value));
+        let done: Result<(), ()> = kv.transact(|kv| {
+            put(kv, "1");
+            kv.mark();
+            put(kv, "2");
+            kv.add_key_count(0, 1);
+            kv.mark();
+            put(kv, "3");
+            kv.delete(Bytes::from("a"));
+            kv.roll_back();
+            assert_eq!(kv.get(b"a").unwrap().unwrap(), "2");
+            kv.roll_back();
+            kv.mark();
+            put(kv, "4");
+            kv.keep();
+            Ok(())
+        });
+        assert!(done.is_ok());
+        assert_eq!(kv.get(b"a").unwrap().unwrap(), "4");
+        assert_eq!(kv.key_count(0), 0);
     }
 }

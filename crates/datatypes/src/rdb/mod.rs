@@ -21,6 +21,7 @@
 mod crc64;
 mod hash;
 mod json;
+mod library;
 mod list;
 pub(crate) mod listpack;
 mod lzf;
@@ -36,6 +37,7 @@ mod ziplist;
 
 pub use hash::dump_hash;
 pub use list::dump_list;
+pub use library::{NotLibrary, dump_libraries, restore_libraries};
 pub use payload::{VERSION, VERSION_MAX, seal, unseal};
 pub use set::{Members, dump_set};
 pub use sorted::dump_sorted_set;

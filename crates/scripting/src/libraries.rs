@@ -1,0 +1,224 @@
+//! The functions that are loaded, as a value: what is replicated, dumped and listed.
+//!
+//! Invariants: names of libraries and of functions are unique, and each library has a function. A change
+//! that is refused changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use datatypes::glob;
+use datatypes::rdb::{self, NotLibrary};
+use resp::Reply;
+
+use crate::engine::Engine;
+use crate::flags::ScriptFlags;
+use crate::library_error::LibraryError;
+use crate::pulse::Watch;
+use crate::sha1_hex;
+
+/// What a library has registered under one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionInfo {
+    pub name: Bytes,
+    pub description: Option<Bytes>,
+    pub flags: ScriptFlags,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Library {
+    pub name: Bytes,
+    /// All of it, the first line included.
+    pub code: Bytes,
+    pub functions: Vec<FunctionInfo>,
+    /// Of the code.
+    pub(crate) digest: String,
+}
+
+impl Library {
+    pub(crate) fn new(name: Bytes, code: Bytes, functions: Vec<FunctionInfo>) -> Self {
+        let digest = sha1_hex(&code);
+        Self { name, code, functions, digest }
+    }
+}
+
+/// What becomes of the libraries that are there when others are restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restore {
+    /// They stay; a library of the same name is an error.
+    #[default]
+    Append,
+    /// They stay, but for those of the same name.
+    Replace,
+    /// They go.
+    Flush,
+}
+
+/// All libraries, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Libraries {
+    libraries: BTreeMap<Bytes, Library>,
+    /// Function to library.
+    owners: BTreeMap<Bytes, Bytes>,
+}
+
+impl Libraries {
+    pub fn get(&self, name: &[u8]) -> Option<&Library> {
+        self.libraries.get(name)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Library> {
+        self.libraries.values()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.libraries.is_empty()
+    }
+
+    /// The function called `name`, and its library.
+    pub fn function(&self, name: &[u8]) -> Option<(&Library, &FunctionInfo)> {
+        let library = self.libraries.get(self.owners.get(name)?)?;
+        let info = library.functions.iter().find(|info| info.name == name)?;
+        Some((library, info))
+    }
+
+    /// FUNCTION LOAD: runs the code to learn its functions. Answers the library's name.
+    pub fn load(
+        &mut self,
+        engine: &mut Engine,
+        code: &[u8],
+        replace: bool,
+        watch: Rc<dyn Watch>,
+    ) -> Result<Bytes, LibraryError> {
+        let (name, _) = crate::shebang::of_library(code)?;
+        if !replace && self.libraries.contains_key(&name[..]) {
+            return Err(LibraryError::Exists(name));
+        }
+        let library = engine.read_library(code, watch)?;
+        let name = library.name.clone();
+        self.add(library)?;
+        Ok(name)
+    }
+
+    /// Takes a library in, in place of one of the same name.
+    pub fn add(&mut self, library: Library) -> Result<(), LibraryError> {
+        let other =
+            |info: &&FunctionInfo| self.owners.get(&info.name).is_some_and(|owner| *owner != library.name);
+        if let Some(info) = library.functions.iter().find(other) {
+            return Err(LibraryError::FunctionExists(info.name.to_vec()));
+        }
+        self.remove(&library.name);
+        for info in &library.functions {
+            self.owners.insert(info.name.clone(), library.name.clone());
+        }
+        self.libraries.insert(library.name.clone(), library);
+        Ok(())
+    }
+
+    /// FUNCTION DELETE
+    pub fn delete(&mut self, name: &[u8]) -> Result<(), LibraryError> {
+        if self.remove(name) { Ok(()) } else { Err(LibraryError::NotFound) }
+    }
+
+    fn remove(&mut self, name: &[u8]) -> bool {
+        let Some(library) = self.libraries.remove(name) else { return false };
+        for info in &library.functions {
+            self.owners.remove(&info.name);
+        }
+        true
+    }
+
+    /// FUNCTION FLUSH
+    pub fn flush(&mut self) {
+        *self = Self::default();
+    }
+
+    /// FUNCTION DUMP: all libraries in Redis's form.
+    pub fn dump(&self) -> Bytes {
+        rdb::dump_libraries(self.libraries.values().map(|library| &library.code[..]))
+    }
+
+    /// FUNCTION RESTORE: all libraries of a payload, or none.
+    pub fn restore(
+        &mut self,
+        engine: &mut Engine,
+        payload: &[u8],
+        policy: Restore,
+        watch: &Rc<dyn Watch>,
+    ) -> Result<(), LibraryError> {
+        let codes = rdb::restore_libraries(payload).map_err(|error| match error {
+            NotLibrary::Rdb(error) => LibraryError::Payload(error),
+            NotLibrary::PreGa => LibraryError::PreGa,
+            NotLibrary::Other => LibraryError::NotFunction,
+        })?;
+        let mut restored = Self::default();
+        for code in codes {
+            restored.load(engine, &code, false, Rc::clone(watch))?;
+        }
+        if policy == Restore::Flush {
+            *self = restored;
+            return Ok(());
+        }
+        let mut joined = self.clone();
+        for name in restored.libraries.keys() {
+            if joined.remove(name) && policy == Restore::Append {
+                return Err(LibraryError::RestoredExists(name.to_vec()));
+            }
+        }
+        for library in restored.libraries.into_values() {
+            joined.add(library)?;
+        }
+        *self = joined;
+        Ok(())
+    }
+
+    /// FUNCTION LIST: those whose names match the pattern.
+    pub fn list(&self, pattern: Option<&[u8]>, with_code: bool) -> Reply {
+        let matches = |library: &&Library| {
+            pattern.is_none_or(|pattern| glob::matches_ignore_case(pattern, &library.name))
+        };
+        Reply::Array(self.iter().filter(matches).map(|library| describe(library, with_code)).collect())
+    }
+
+    /// What FUNCTION STATS says of the engines.
+    pub fn engines(&self) -> Reply {
+        let count = |number: usize| Reply::Int(number as i64);
+        Reply::Map(vec![(
+            Reply::bulk("LUA"),
+            Reply::Map(vec![
+                (Reply::bulk("libraries_count"), count(self.libraries.len())),
+                (Reply::bulk("functions_count"), count(self.owners.len())),
+            ]),
+        )])
+    }
+
+    /// Whether the invariants hold.
+    pub fn is_consistent(&self) -> bool {
+        let owned: BTreeSet<_> = self
+            .iter()
+            .flat_map(|library| library.functions.iter().map(|info| (&info.name, &library.name)))
+            .collect();
+        owned.len() == self.owners.len() && self.owners.iter().all(|owner| owned.contains(&owner))
+    }
+}
+
+fn describe(library: &Library, with_code: bool) -> Reply {
+    let mut fields = vec![
+        (Reply::bulk("library_name"), Reply::Bulk(library.name.clone())),
+        (Reply::bulk("engine"), Reply::bulk("LUA")),
+        (Reply::bulk("functions"), Reply::Array(library.functions.iter().map(describe_function).collect())),
+    ];
+    if with_code {
+        fields.push((Reply::bulk("library_code"), Reply::Bulk(library.code.clone())));
+    }
+    Reply::Map(fields)
+}
+
+fn describe_function(info: &FunctionInfo) -> Reply {
+    let description = info.description.clone().map_or(Reply::Null, Reply::Bulk);
+    Reply::Map(vec![
+        (Reply::bulk("name"), Reply::Bulk(info.name.clone())),
+        (Reply::bulk("description"), description),
+        (Reply::bulk("flags"), Reply::Set(info.flags.names().map(Reply::Simple).collect())),
+    ])
+}
