@@ -1,7 +1,7 @@
 //! Names of the limits up to which collections stay small, as CONFIG knows them, and their form on the
 //! way from proxy to storage node: numbers in the order of [`LIMITS`].
 
-use datatypes::Limits;
+use datatypes::{Limits, ListLimit};
 
 /// One limit.
 pub struct Limit {
@@ -28,6 +28,11 @@ const fn limit(
 impl Limit {
     const fn memory(mut self) -> Self {
         self.is_memory = true;
+        self
+    }
+
+    const fn at_least(mut self, min: i64) -> Self {
+        self.min = min;
         self
     }
 }
@@ -59,9 +64,13 @@ pub static LIMITS: [Limit; COUNT] = [
         limits.sorted_set.value_bytes = bytes(n);
     })
     .memory(),
+    limit("list-max-listpack-size", Some("list-max-ziplist-size"), -2, |limits, n| {
+        limits.list = ListLimit::of_option(n);
+    })
+    .at_least(-5),
 ];
 
-pub const COUNT: usize = 7;
+pub const COUNT: usize = 8;
 
 /// The limits that `numbers` say; what is missing has its default.
 pub fn from_numbers(numbers: &[i64]) -> Limits {
