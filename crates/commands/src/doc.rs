@@ -13,6 +13,7 @@ pub enum Group {
     Json,
     SortedSet,
     Geo,
+    Stream,
     Connection,
     Server,
     Cluster,
@@ -21,7 +22,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -31,6 +32,7 @@ impl Group {
         Self::Json,
         Self::SortedSet,
         Self::Geo,
+        Self::Stream,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -51,6 +53,7 @@ impl Group {
             Self::Json => "json",
             Self::SortedSet => "sorted-set",
             Self::Geo => "geo",
+            Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

@@ -10,6 +10,7 @@ pub mod keyspace;
 pub mod list;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 
 use bytes::Bytes;

@@ -318,9 +318,34 @@ pub enum Id {
     GeoradiusRo = 310,
     Georadiusbymember = 311,
     GeoradiusbymemberRo = 312,
+    Xack = 313,
+    Xadd = 314,
+    Xautoclaim = 315,
+    Xclaim = 316,
+    Xdel = 317,
+    Xgroup = 318,
+    XgroupCreate = 319,
+    XgroupCreateconsumer = 320,
+    XgroupDelconsumer = 321,
+    XgroupDestroy = 322,
+    XgroupHelp = 323,
+    XgroupSetid = 324,
+    Xinfo = 325,
+    XinfoConsumers = 326,
+    XinfoGroups = 327,
+    XinfoHelp = 328,
+    XinfoStream = 329,
+    Xlen = 330,
+    Xpending = 331,
+    Xrange = 332,
+    Xread = 333,
+    Xreadgroup = 334,
+    Xrevrange = 335,
+    Xsetid = 336,
+    Xtrim = 337,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::GeoradiusbymemberRo as usize + 1;
+    pub const COUNT: usize = Self::Xtrim as usize + 1;
 }

@@ -15,12 +15,13 @@ mod scripting;
 mod server;
 mod set;
 mod sorted_set;
+mod stream;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 17] = [
+static FAMILIES: [&[Spec]; 18] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -31,6 +32,7 @@ static FAMILIES: [&[Spec]; 17] = [
     json::ROWS,
     sorted_set::ROWS,
     geo::ROWS,
+    stream::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

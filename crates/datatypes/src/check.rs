@@ -11,6 +11,7 @@ use crate::kv::Kv;
 use crate::list;
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
+use crate::stream;
 
 /// Slot, database and id of a large collection.
 type Collection = (u16, u8, u64);
@@ -45,11 +46,14 @@ pub fn check_invariants(kv: &MemKv) {
     }
 }
 
-/// Id and number of parts of a large collection; an empty collection is no key.
+/// Id and number of parts of a large collection. Only a stream may be empty.
 fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
     if record.kind == Type::List {
         let parts = list::check::check(&mut kv.clone(), record, stored);
         return record.collection_id().map(|id| (id, parts));
+    }
+    if record.kind == Type::Stream {
+        return Some((record.collection_id()?, stream::check(kv, stored, record)));
     }
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());
