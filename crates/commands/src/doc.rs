@@ -196,6 +196,12 @@ pub const fn block(name: &'static str, args: &'static [Arg]) -> Arg {
 }
 
 impl Arg {
+    /// Index of the key spec that finds what the argument leads to.
+    pub const fn key_spec(mut self, spec: u8) -> Self {
+        self.key_spec = Some(spec);
+        self
+    }
+
     pub const fn token(mut self, token: &'static str) -> Self {
         self.token = Some(token);
         self

@@ -84,6 +84,7 @@ pub enum CommandError {
     Function(FunctionError),
     Field(FieldError),
     Intersection(IntersectionError),
+    Sort(SortError),
     Swap(SwapError),
     SortedSet(SortedSetError),
     Geo(GeoError),
@@ -196,6 +197,7 @@ impl CommandError {
             }
             Self::Function(error) => return error.text(),
             Self::Intersection(error) => error.text(),
+            Self::Sort(error) => error.text(),
             Self::Swap(error) => error.text(),
             Self::Field(error) => return error.text(),
             Self::SortedSet(error) => return error.text(),
@@ -397,6 +399,26 @@ impl IntersectionError {
             Self::NoKeys => "ERR numkeys should be greater than 0",
             Self::MoreKeysThanArguments => "ERR Number of keys can't be greater than number of args",
             Self::NegativeLimit => "ERR LIMIT can't be negative",
+        }
+    }
+}
+
+/// Why SORT was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortError {
+    /// The pattern may lead to another slot.
+    By,
+    /// Likewise.
+    Get,
+    NotNumbers,
+}
+
+impl SortError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::By => "ERR BY option of SORT denied in cluster mode.",
+            Self::Get => "ERR GET option of SORT denied in cluster mode.",
+            Self::NotNumbers => "ERR One or more scores can't be converted into double",
         }
     }
 }

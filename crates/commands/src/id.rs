@@ -343,9 +343,11 @@ pub enum Id {
     Xrevrange = 335,
     Xsetid = 336,
     Xtrim = 337,
+    Sort = 338,
+    SortRo = 339,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Xtrim as usize + 1;
+    pub const COUNT: usize = Self::SortRo as usize + 1;
 }

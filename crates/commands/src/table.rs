@@ -14,6 +14,7 @@ mod list;
 mod scripting;
 mod server;
 mod set;
+mod sort;
 mod sorted_set;
 mod stream;
 mod string;
@@ -34,6 +35,7 @@ static FAMILIES: [&[Spec]; 18] = [
     geo::ROWS,
     stream::ROWS,
     keyspace::ROWS,
+    sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
     connection::ROWS,
