@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::collection::sorted::{Scored, SortedSet};
 use crate::collection::{Elements, Large, check_due};
+use crate::json::Document;
 use crate::key;
 use crate::kv::Kv;
 use crate::list;
@@ -27,6 +28,9 @@ pub fn check_invariants(kv: &MemKv) {
             counts[usize::from(head.db)] += 1;
             let record = Record::decode(value.clone()).expect("a readable record");
             expiring.extend(record.due().map(|when| key::expiry(when, stored)));
+            if record.kind == Type::Json {
+                check_document(&record);
+            }
             if let Some((id, parts)) = check_collection(kv, stored, &record) {
                 let other = named.insert((head.slot.number(), head.db, id), parts);
                 assert!(other.is_none(), "two keys with the elements of one collection");
@@ -44,6 +48,12 @@ pub fn check_invariants(kv: &MemKv) {
     for db in 0..=u8::MAX {
         assert_eq!(kv.key_count(db), counts[usize::from(db)], "key count of db {db}");
     }
+}
+
+/// A document is stored as it would be written again, and can be read.
+fn check_document(record: &Record) {
+    let document = Document::read(&record.payload).expect("a readable document");
+    assert_eq!(document.payload().expect("a document within bounds"), record.payload);
 }
 
 /// Id and number of parts of a large collection. Only a stream may be empty.
