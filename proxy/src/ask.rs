@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
-use commands::{Id, by_id, wire::FLAG_RESP3};
+use commands::{Id, Spec, by_id, wire};
 use resp::Protocol;
 use tokio::sync::oneshot;
 
@@ -48,6 +48,37 @@ pub async fn ask(
     received(reply).await
 }
 
+/// One command that is kept, to be sent.
+pub struct Question {
+    pub asker: Asker,
+    pub target: Target,
+    pub spec: &'static Spec,
+    pub args: Vec<Bytes>,
+    /// It may write.
+    pub writes: bool,
+}
+
+/// Sends a command now, with additional `flags` of [`wire`]; its reply is awaited later.
+pub fn ask_this(
+    backend: &dyn Submit,
+    question: &Question,
+    flags: u8,
+) -> impl Future<Output = Result<Bytes, RouteError>> + use<> {
+    let Question { asker, target, spec, args, writes } = question;
+    let (to, reply) = once();
+    let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+    let command = Outgoing {
+        target: *target,
+        id: spec.id as u16,
+        flags: wire::flags(asker.protocol) | flags,
+        db: asker.db,
+        args: &args,
+        write: *writes,
+    };
+    backend.submit(command, Sink { to, token: 0, origin: asker.origin });
+    received(reply)
+}
+
 /// Sends one command to all of `groups` and awaits the merged reply.
 pub async fn ask_all(
     backend: &dyn Submit,
@@ -77,7 +108,7 @@ async fn received(reply: oneshot::Receiver<Result<Bytes, RouteError>>) -> Result
 }
 
 fn send(backend: &dyn Submit, asker: Asker, target: Target, id: Id, args: &[&[u8]], sink: Sink) {
-    let flags = if asker.protocol == Protocol::Resp3 { FLAG_RESP3 } else { 0 };
+    let flags = wire::flags(asker.protocol);
     let write = by_id(id as u16).is_some_and(|spec| spec.is_write());
     backend.submit(Outgoing { target, id: id as u16, flags, db: asker.db, args, write }, sink);
 }

@@ -2,7 +2,7 @@
 //! hands commands over, the back (routing, batching, retries) hands replies over. Both live on the
 //! same worker thread, so everything here is `Rc` and synchronous.
 
-use std::rc::Rc;
+use std::{future::Future, pin::Pin, rc::Rc};
 
 use bytes::Bytes;
 use topology::{GroupId, Slot};
@@ -77,10 +77,34 @@ pub trait Submit {
     /// What cluster clients of this proxy are told about slots; not called while no topology is known.
     fn with_announced(&self, _look: &mut dyn FnMut(&Announced)) {}
 
+    /// Sends a command that waits on the storage side until it is served or `end` resolves. `command` is
+    /// one command in `commands::wire` form, with [`commands::wire::FLAG_WAIT`].
+    fn wait(&self, _slot: Slot, _command: Bytes, end: End) -> Wait {
+        Box::pin(async move {
+            end.await;
+            Ok(Waited::Ended)
+        })
+    }
+
     /// So much waits that clients should not be read for now.
     fn is_congested(&self) -> bool {
         false
     }
+}
+
+/// Resolves when a command is to wait no longer.
+pub type End = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Resolves to what became of a command that waited.
+pub type Wait = Pin<Box<dyn Future<Output = Result<Waited, RouteError>>>>;
+
+/// What became of a command that waited.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// RESP bytes for the client.
+    Served(Bytes),
+    /// It was ended before it was served: it has changed nothing.
+    Ended,
 }
 
 /// Why a command has no reply from a storage node. Displayed, it is the error text for the client.

@@ -9,13 +9,14 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// Which of the two listeners a client came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,14 @@ pub struct Names {
     pub lib_ver: Bytes,
 }
 
+/// How a client that waits is told that it need not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unblocked {
+    /// As if its time were up.
+    Timeout,
+    Error,
+}
+
 /// One client.
 pub struct ClientInfo {
     pub id: u64,
@@ -50,6 +59,10 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     pub no_touch: AtomicBool,
     pub readonly: AtomicBool,
+    /// Commands queued in a transaction; -1 outside of one.
+    pub queued: AtomicI64,
+    /// Keys watched.
+    pub watched: AtomicUsize,
     /// Bytes received of a request that is not complete.
     pub query_bytes: AtomicUsize,
     /// Bytes of replies that the client has not read.
@@ -59,6 +72,11 @@ pub struct ClientInfo {
     pub names: Mutex<Names>,
     /// Full name of the last command.
     pub last_command: Mutex<&'static str>,
+    /// It waits in a blocking command.
+    blocked: AtomicBool,
+    unblock: Mutex<Option<Unblocked>>,
+    /// Signalled when `unblock` is set.
+    unblocking: Notify,
     killed: AtomicBool,
     dismissed: AtomicBool,
     /// Of the connection's task.
@@ -80,11 +98,16 @@ impl ClientInfo {
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             readonly: AtomicBool::new(false),
+            queued: AtomicI64::new(-1),
+            watched: AtomicUsize::new(0),
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
             pending: AtomicUsize::new(0),
             names: Mutex::new(Names::default()),
             last_command: Mutex::new("NULL"),
+            blocked: AtomicBool::new(false),
+            unblock: Mutex::new(None),
+            unblocking: Notify::new(),
             killed: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
             waker: Mutex::new(Waker::noop().clone()),
@@ -109,6 +132,38 @@ impl ClientInfo {
 
     pub fn is_dismissed(&self) -> bool {
         self.dismissed.load(Relaxed)
+    }
+
+    pub fn set_blocked(&self, blocked: bool) {
+        // Whoever unblocks it sees it blocked, and so means this time.
+        let mut unblock = self.unblock.lock();
+        *unblock = None;
+        self.blocked.store(blocked, Relaxed);
+    }
+
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
+    /// Ends the waiting of a blocked client; whether it was one.
+    pub fn unblock(&self, reason: Unblocked) -> bool {
+        let mut unblock = self.unblock.lock();
+        let is_blocked = self.is_blocked() && unblock.is_none();
+        if is_blocked {
+            *unblock = Some(reason);
+            self.unblocking.notify_one();
+        }
+        is_blocked
+    }
+
+    /// Resolves when the client is unblocked.
+    pub async fn unblocked(&self) -> Unblocked {
+        loop {
+            if let Some(reason) = *self.unblock.lock() {
+                return reason;
+            }
+            self.unblocking.notified().await;
+        }
     }
 
     /// How long nothing was heard of it; 0 while commands are under way or it only listens.
@@ -139,7 +194,7 @@ impl ClientInfo {
         // Writing to a string cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} \
              qbuf={query} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={output} rbp={output} obl={output} oll=0 \
              omem={output} tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
@@ -150,6 +205,7 @@ impl ClientInfo {
             seconds(self.active_ms.load(Relaxed)),
             self.flags(),
             self.db.load(Relaxed),
+            self.queued.load(Relaxed),
             output + query + size_of::<Self>(),
             if output > 0 { "rw" } else { "r" },
             *self.last_command.lock(),
@@ -161,8 +217,13 @@ impl ClientInfo {
     }
 
     fn flags(&self) -> String {
-        let known =
-            [(&self.monitor, 'O'), (&self.readonly, 'r'), (&self.no_evict, 'e'), (&self.no_touch, 'T')];
+        let known = [
+            (&self.blocked, 'b'),
+            (&self.monitor, 'O'),
+            (&self.readonly, 'r'),
+            (&self.no_evict, 'e'),
+            (&self.no_touch, 'T'),
+        ];
         let flags: String = known.iter().filter(|(flag, _)| flag.load(Relaxed)).map(|(_, c)| c).collect();
         if flags.is_empty() { "N".to_owned() } else { flags }
     }
@@ -199,6 +260,11 @@ impl Clients {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many wait in a blocking command.
+    pub fn blocked(&self) -> usize {
+        self.by_id.lock().values().filter(|client| client.is_blocked()).count()
     }
 
     pub fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {

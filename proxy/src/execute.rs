@@ -4,7 +4,7 @@
 use std::{rc::Rc, sync::atomic::Ordering::Relaxed};
 
 use commands::{CommandError, Kind, Merge, Spec, flags::flag, wire};
-use resp::{Protocol, Reply};
+use resp::Reply;
 use smallvec::SmallVec;
 use topology::{GroupId, Slot, slot_of};
 
@@ -12,6 +12,7 @@ use crate::{
     ask::Asker,
     backend::{Announced, Relation},
     backend_api::{Outgoing, ReplyTarget, RouteError, Sink, Target},
+    blocking,
     clients::Side,
     connection::{Call, Connection, Session},
     gather::{self, Gather, Positions},
@@ -104,7 +105,9 @@ impl Front {
             Kind::Broadcast { merge: Merge::Scan, .. } => self.scan(args, call),
             Kind::Broadcast { merge, .. } => self.broadcast(args, call, merge),
             Kind::Local(command) => local::run(self, command, args, call),
-            Kind::Container => self.reply(&CommandError::unknown_command(argv[0], args).into()),
+            Kind::Group { .. } | Kind::Container => {
+                self.reply(&CommandError::unknown_command(argv[0], args).into())
+            }
         }
     }
 
@@ -148,12 +151,11 @@ impl Front {
     }
 
     fn keyed(&mut self, args: &[&[u8]], call: Call) {
-        if self.session.side == Side::Cluster
-            && let Some(refusal) = self.elsewhere(args, call.spec)
-        {
+        if let Some(refusal) = self.elsewhere(args, call.spec) {
             return self.reply(&refusal);
         }
         match call.spec.slot(args) {
+            Ok(Some(slot)) if call.spec.timeout.is_some() && blocking::run(self, slot, args, call) => {}
             // A command without keys may run anywhere.
             Ok(slot) => self.submit(Target::Slot(slot.unwrap_or_else(|| slot_of(b""))), args, call),
             Err(CommandError::CrossSlot) => match call.spec.split {
@@ -166,7 +168,10 @@ impl Front {
 
     /// Why this node of the announced cluster does not serve the keys: others that it has not met
     /// have the slot, or redirections are wanted and another one is announced for it.
-    fn elsewhere(&self, args: &[&[u8]], spec: &Spec) -> Option<Reply> {
+    pub fn elsewhere(&self, args: &[&[u8]], spec: &Spec) -> Option<Reply> {
+        if self.session.side == Side::Plain {
+            return None;
+        }
         let always_moved = self.conn.worker.shared.moved == Moved::Always;
         let mut refusal = None;
         self.conn.worker.backend.with_announced(&mut |announced| {
@@ -205,10 +210,7 @@ impl Front {
     }
 
     fn send(&self, target: Target, args: &[&[u8]], spec: &Spec, sink: Sink) {
-        let flags = match self.session.protocol {
-            Protocol::Resp2 => 0,
-            Protocol::Resp3 => wire::FLAG_RESP3,
-        };
+        let flags = wire::flags(self.session.protocol);
         let write = spec.is_write();
         let command = Outgoing { target, id: spec.id as u16, flags, db: self.session.db, args, write };
         self.conn.worker.backend.submit(command, sink);

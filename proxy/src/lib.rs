@@ -11,6 +11,7 @@
 
 pub mod backend;
 pub mod backend_api;
+mod blocking;
 pub mod cluster;
 
 mod ask;

@@ -101,7 +101,13 @@ impl Plan {
     fn serve(&self, number: usize, listeners: Listeners) {
         let limits = Limits { deadline_ms: self.options.deadline_ms, ..Limits::default() };
         let env = self.shared.env.clone();
-        let backend = Backend::start(env, self.topologies.clone(), self.identity.proxy_id(), limits);
+        let backend = Backend::start(
+            env,
+            self.topologies.clone(),
+            self.identity.proxy_id(),
+            limits,
+            self.shared.settings.small.clone(),
+        );
         let cluster =
             Cluster::new(self.shared.env.clone(), self.topologies.clone(), &self.identity, self.meta.clone());
         let worker = Worker::new(self.shared.clone(), Rc::new(backend.clone()), cluster, number);

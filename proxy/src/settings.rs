@@ -4,9 +4,13 @@
 //! clients and tools set it, remembered, and changes nothing here; *fixed* ones describe how things
 //! are and accept only that value.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+};
 
 use bytes::Bytes;
+use commands::limits::{self, LIMITS, Limit};
 use parking_lot::Mutex;
 
 use crate::options::Options;
@@ -27,16 +31,20 @@ pub enum Number {
 
 const NUMBERS: usize = 9;
 
+#[derive(Clone, Copy)]
 enum Kind {
     /// Range, and whether it is written with units (`1mb`).
     Number(Number, i64, i64, bool),
     Flag(Number),
+    /// Index into [`LIMITS`].
+    Small(usize),
     Password,
     /// Index into `choices` by position in the table.
     Choice(&'static str),
     Fixed(&'static str),
 }
 
+#[derive(Clone, Copy)]
 struct Parameter {
     name: &'static str,
     kind: Kind,
@@ -102,6 +110,17 @@ static PARAMETERS: &[Parameter] = &[
     parameter("client-output-buffer-limit", Kind::Fixed(OUTPUT_LIMIT)),
 ];
 
+/// All that there are.
+fn parameters() -> impl Iterator<Item = Parameter> {
+    let small = LIMITS.iter().enumerate().flat_map(|(at, limit)| {
+        [Some(limit.name), limit.alias]
+            .into_iter()
+            .flatten()
+            .map(move |name| parameter(name, Kind::Small(at)))
+    });
+    PARAMETERS.iter().copied().chain(small)
+}
+
 /// Shown from the number that is in force.
 const OUTPUT_LIMIT: &str = "client-output-buffer-limit";
 
@@ -113,10 +132,42 @@ pub enum SetError {
     Refused(String),
 }
 
+/// Up to where collections stay small; each batch tells the storage node.
+#[derive(Debug)]
+pub struct Small {
+    numbers: [AtomicI64; limits::COUNT],
+    /// Some are not the defaults.
+    changed: AtomicBool,
+}
+
+impl Default for Small {
+    fn default() -> Self {
+        let numbers = std::array::from_fn(|at| AtomicI64::new(LIMITS[at].default));
+        Self { numbers, changed: AtomicBool::new(false) }
+    }
+}
+
+impl Small {
+    /// In the order of [`LIMITS`]; empty while they are the defaults.
+    pub fn numbers(&self) -> Vec<i64> {
+        if !self.changed.load(Relaxed) {
+            return Vec::new();
+        }
+        self.numbers.iter().map(|number| number.load(Relaxed)).collect()
+    }
+
+    fn set(&self, at: usize, number: i64) {
+        self.numbers[at].store(number, Relaxed);
+        let is_default = |(number, limit): (&AtomicI64, &Limit)| number.load(Relaxed) == limit.default;
+        self.changed.store(!self.numbers.iter().zip(&LIMITS).all(is_default), Relaxed);
+    }
+}
+
 /// The settings of a proxy process.
 #[derive(Debug)]
 pub struct Settings {
     numbers: [AtomicI64; NUMBERS],
+    pub small: Arc<Small>,
     /// Empty: none.
     password: Mutex<Bytes>,
     has_password: AtomicI64,
@@ -131,6 +182,7 @@ impl Settings {
     pub fn new(options: &Options) -> Self {
         let mut settings = Self {
             numbers: Default::default(),
+            small: Arc::default(),
             password: Mutex::new(Bytes::new()),
             has_password: AtomicI64::new(0),
             choices: Mutex::new(Vec::new()),
@@ -184,13 +236,13 @@ impl Settings {
 
     /// Names and values of the parameters whose name `matches`.
     pub fn get(&self, matches: impl Fn(&str) -> bool) -> Vec<(&'static str, Bytes)> {
-        PARAMETERS.iter().filter(|p| matches(p.name)).map(|p| (p.name, self.value(p))).collect()
+        parameters().filter(|p| matches(p.name)).map(|p| (p.name, self.value(&p))).collect()
     }
 
     /// Names and values of the parameters that are not as configured.
     pub fn changed(&self) -> Vec<(&'static str, Bytes)> {
         let now = self.get(|_| true).into_iter();
-        let settable = |name| PARAMETERS.iter().any(|p| p.name == name && !matches!(p.kind, Kind::Fixed(_)));
+        let settable = |name| parameters().any(|p| p.name == name && !matches!(p.kind, Kind::Fixed(_)));
         now.zip(&self.initial)
             .filter(|(now, then)| now != *then && settable(now.0))
             .map(|(now, _)| now)
@@ -199,25 +251,16 @@ impl Settings {
 
     /// Sets one parameter (lower-case name); answers what undoes it.
     pub fn set(&self, name: &str, value: &[u8]) -> Result<Bytes, SetError> {
-        let parameter = PARAMETERS.iter().find(|p| p.name == name).ok_or(SetError::Unknown)?;
-        let old = self.value(parameter);
+        let parameter = parameters().find(|p| p.name == name).ok_or(SetError::Unknown)?;
+        let old = self.value(&parameter);
         let refused = |text: &str| SetError::Refused(text.to_owned());
         match parameter.kind {
             Kind::Number(number, min, max, with_units) => {
-                let parsed = if with_units { parse_memory(value) } else { resp::number::parse_i64(value) };
-                let parsed = parsed.ok_or_else(|| {
-                    refused(if with_units {
-                        "argument must be a memory value"
-                    } else {
-                        "argument couldn't be parsed into an integer"
-                    })
-                })?;
-                if !(min..=max).contains(&parsed) {
-                    return Err(SetError::Refused(format!(
-                        "argument must be between {min} and {max} inclusive"
-                    )));
-                }
-                self.numbers[number as usize].store(parsed, Relaxed);
+                self.numbers[number as usize].store(parse_number(value, min, max, with_units)?, Relaxed);
+            }
+            Kind::Small(at) => {
+                let Limit { min, max, is_memory, .. } = LIMITS[at];
+                self.small.set(at, parse_number(value, min, max, is_memory)?);
             }
             Kind::Flag(number) => {
                 let flag = yes_or_no(value).ok_or_else(|| refused("argument must be 'yes' or 'no'"))?;
@@ -242,6 +285,7 @@ impl Settings {
     fn value(&self, parameter: &Parameter) -> Bytes {
         match parameter.kind {
             Kind::Number(number, ..) => self.number(number).to_string().into(),
+            Kind::Small(at) => self.small.numbers[at].load(Relaxed).to_string().into(),
             Kind::Flag(number) => Bytes::from_static(if self.number(number) != 0 { b"yes" } else { b"no" }),
             Kind::Password => self.password.lock().clone(),
             Kind::Choice(default) => {
@@ -253,6 +297,21 @@ impl Settings {
             Kind::Fixed(value) => Bytes::from_static(value.as_bytes()),
         }
     }
+}
+
+fn parse_number(value: &[u8], min: i64, max: i64, with_units: bool) -> Result<i64, SetError> {
+    let parsed = if with_units { parse_memory(value) } else { resp::number::parse_i64(value) };
+    let parsed = parsed.ok_or_else(|| {
+        SetError::Refused(if with_units {
+            "argument must be a memory value".to_owned()
+        } else {
+            "argument couldn't be parsed into an integer".to_owned()
+        })
+    })?;
+    if (min..=max).contains(&parsed) {
+        return Ok(parsed);
+    }
+    Err(SetError::Refused(format!("argument must be between {min} and {max} inclusive")))
 }
 
 fn yes_or_no(value: &[u8]) -> Option<bool> {
@@ -290,10 +349,10 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<_> = PARAMETERS.iter().map(|p| p.name).collect();
+        let mut names: Vec<_> = parameters().map(|p| p.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), PARAMETERS.len());
+        assert_eq!(names.len(), parameters().count());
     }
 
     #[test]

@@ -85,6 +85,22 @@ impl TestCluster {
 
     /// Who leads each group, as meta knows it.
     pub async fn leaders(&self) -> anyhow::Result<Vec<(GroupId, MemberId)>> {
+        self.state_and_leaders().await.map(|(_, leaders)| leaders)
+    }
+
+    /// The storage node that leads the group of `key`.
+    pub async fn leader_of(&self, key: &str) -> MemberId {
+        let slot = topology::slot_of(key.as_bytes());
+        let ask = || async {
+            let (state, leaders) = self.state_and_leaders().await?;
+            let serves = |group: &GroupId| state.groups.get(group).is_some_and(|g| g.slots.contains(slot));
+            let leader = leaders.iter().find(|(group, _)| serves(group));
+            leader.map(|&(_, member)| member).context("no leader is known")
+        };
+        wait::until("the leader of a key", Duration::from_secs(10), ask).await
+    }
+
+    async fn state_and_leaders(&self) -> anyhow::Result<(topology::ClusterState, Vec<(GroupId, MemberId)>)> {
         let answer =
             self.meta_client().admin(async |mut admin| admin.get_state(GetStateRequest {}).await).await?;
         let state: topology::ClusterState = serde_json::from_slice(&answer.state)?;
@@ -97,7 +113,8 @@ impl TestCluster {
                 .find(|member| member.address(Listener::Rpc).as_deref() == Some(store.rpc_addr.as_str()));
             Ok((GroupId(hint.group), found.context("a leader at an unknown address")?.id))
         };
-        answer.leaders.iter().map(member).collect()
+        let leaders = answer.leaders.iter().map(member).collect::<anyhow::Result<_>>()?;
+        Ok((state, leaders))
     }
 
     /// A storage node that leads a group.

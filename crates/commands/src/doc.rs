@@ -11,6 +11,7 @@ pub enum Group {
     Set,
     SortedSet,
     Geo,
+    Json,
     Connection,
     Server,
     Cluster,
@@ -19,7 +20,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -27,6 +28,7 @@ impl Group {
         Self::Set,
         Self::SortedSet,
         Self::Geo,
+        Self::Json,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
@@ -45,6 +47,7 @@ impl Group {
             Self::Set => "set",
             Self::SortedSet => "sorted-set",
             Self::Geo => "geo",
+            Self::Json => "json",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

@@ -1,11 +1,17 @@
 //! Everything a command can fail with, and the exact text that clients see.
 
+mod field;
+mod json;
+
 use std::borrow::Cow;
 
 use datatypes::StoreError;
 use datatypes::hyperloglog::HllError;
+use datatypes::json::JsonError;
 use datatypes::rdb::RdbError;
 use resp::Reply;
+
+pub use field::FieldError;
 
 use crate::blocking::TimeoutError;
 use crate::handler::geo::GeoError;
@@ -67,6 +73,8 @@ pub enum CommandError {
     InvalidTtl,
     InvalidIdletime,
     InvalidFrequency,
+    /// DEBUG is off, as it is in Redis.
+    DebugDisabled,
     Bit(BitError),
     HyperLogLog(HllError),
     /// A payload of DUMP.
@@ -74,7 +82,11 @@ pub enum CommandError {
     Function(FunctionError),
     SortedSet(SortedSetError),
     Geo(GeoError),
+    Field(FieldError),
+    Intersection(IntersectionError),
+    Swap(SwapError),
     Timeout(TimeoutError),
+    Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
     Store(StoreError),
@@ -93,6 +105,18 @@ impl From<Null> for Reply {
             Null::Bulk => Reply::Null,
             Null::Array => Reply::NullArray,
         }
+    }
+}
+
+impl From<IntersectionError> for CommandError {
+    fn from(error: IntersectionError) -> Self {
+        Self::Intersection(error)
+    }
+}
+
+impl From<SwapError> for CommandError {
+    fn from(error: SwapError) -> Self {
+        Self::Swap(error)
     }
 }
 
@@ -117,6 +141,12 @@ impl From<GeoError> for CommandError {
 impl From<SortedSetError> for CommandError {
     fn from(error: SortedSetError) -> Self {
         Self::SortedSet(error)
+    }
+}
+
+impl From<JsonError> for CommandError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
     }
 }
 
@@ -158,7 +188,11 @@ impl CommandError {
             Self::Function(error) => return error.text(),
             Self::SortedSet(error) => return error.text(),
             Self::Geo(error) => return error.text(),
+            Self::Intersection(error) => error.text(),
+            Self::Swap(error) => error.text(),
+            Self::Field(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
+            Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),
@@ -199,6 +233,11 @@ impl CommandError {
             Self::GetKeysNone => "ERR The command has no key arguments",
             Self::GetKeysArity => "ERR Invalid number of arguments specified for command",
             Self::GetKeysInvalid => "ERR Invalid arguments specified for command",
+            Self::DebugDisabled => {
+                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+                 from a local connection, otherwise you need to set this option in the configuration file, and then \
+                 restart the server."
+            }
             Self::BusyKey => "BUSYKEY Target key name already exists.",
             Self::InvalidTtl => "ERR Invalid TTL value, must be >= 0",
             Self::InvalidIdletime => "ERR Invalid IDLETIME value, must be >= 0",
@@ -299,6 +338,43 @@ impl FunctionError {
             Self::Unsupported => "ERR Functions are not supported yet, and the payload holds some",
         };
         Cow::Borrowed(text.as_bytes())
+    }
+}
+
+/// Why SINTERCARD was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntersectionError {
+    NoKeys,
+    MoreKeysThanArguments,
+    NegativeLimit,
+}
+
+impl IntersectionError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NoKeys => "ERR numkeys should be greater than 0",
+            Self::MoreKeysThanArguments => "ERR Number of keys can't be greater than number of args",
+            Self::NegativeLimit => "ERR LIMIT can't be negative",
+        }
+    }
+}
+
+/// Why SWAPDB was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapError {
+    First,
+    Second,
+    /// The databases hold more than one entry of the log should.
+    TooLarge,
+}
+
+impl SwapError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::First => "ERR invalid first DB index",
+            Self::Second => "ERR invalid second DB index",
+            Self::TooLarge => "ERR the databases hold too much to be swapped",
+        }
     }
 }
 

@@ -46,6 +46,7 @@ pub mod category {
     pub const CONNECTION: u32 = 1 << 18;
     pub const TRANSACTION: u32 = 1 << 19;
     pub const SCRIPTING: u32 = 1 << 20;
+    pub const JSON: u32 = 1 << 21;
 }
 
 /// Names of the flag bits in the order COMMAND INFO lists them.
@@ -72,7 +73,7 @@ const FLAG_NAMES: [(u32, &str); 19] = [
 ];
 
 /// Names of the categories, in ACL CAT's order.
-const CATEGORY_NAMES: [(u32, &str); 21] = [
+const CATEGORY_NAMES: [(u32, &str); 22] = [
     (category::KEYSPACE, "keyspace"),
     (category::READ, "read"),
     (category::WRITE, "write"),
@@ -94,6 +95,7 @@ const CATEGORY_NAMES: [(u32, &str); 21] = [
     (category::CONNECTION, "connection"),
     (category::TRANSACTION, "transaction"),
     (category::SCRIPTING, "scripting"),
+    (category::JSON, "json"),
 ];
 
 /// A set of command flags.

@@ -5,6 +5,7 @@ mod elements;
 pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
+pub mod json;
 pub mod keyspace;
 pub mod set;
 pub mod sorted_set;
@@ -34,7 +35,7 @@ fn elements(kv: &mut dyn Kv, key: &[u8], kind: Type, cx: &Cx) -> Result<Elements
     match reader(kv, cx).lookup(key)? {
         None => Ok(Elements::None),
         Some(record) if record.kind != kind => Err(CommandError::WrongType),
-        Some(record) => Ok(Elements::of(&record, cx.db, key)?),
+        Some(record) => Ok(Elements::of(&record, cx.db, key)?.at(kv, cx.now_ms)?),
     }
 }
 

@@ -7,7 +7,9 @@
 //! handler/<family>            what the rows execute: pure functions over a `Kv`
 //! introspect                  COMMAND …, HELP and docs/commands.md, rendered from the rows
 //! blocking                    commands that wait until they can be served
+//! limits                      up to where collections stay small, by their names
 //! functions                   FUNCTION, of a server that has none
+//! memory                      MEMORY, of a proxy that holds no data
 //! wire                        commands and replies between proxy and storage node
 //! ```
 //!
@@ -25,7 +27,9 @@ mod id;
 
 pub mod introspect;
 pub mod keyspec;
+pub mod limits;
 pub mod lookup;
+pub mod memory;
 pub mod spec;
 pub mod table;
 pub mod wire;

@@ -130,6 +130,8 @@ pub enum ProxyCommand {
     ConfigResetStat,
     ConfigRewrite,
     ConfigSet,
+    /// Refused, as Redis does unless it is told otherwise.
+    Debug,
     Discard,
     Echo,
     Exec,
@@ -151,6 +153,14 @@ pub enum ProxyCommand {
     LatencyHistory,
     LatencyLatest,
     LatencyReset,
+    /// [`crate::memory::doctor`]
+    MemoryDoctor,
+    /// [`crate::memory::malloc_stats`]
+    MemoryMallocStats,
+    /// [`crate::memory::purge`]
+    MemoryPurge,
+    /// [`crate::memory::stats`]
+    MemoryStats,
     Monitor,
     Multi,
     Ping,

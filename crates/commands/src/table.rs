@@ -5,8 +5,10 @@ mod cluster;
 mod connection;
 mod geo;
 mod hash;
+mod hash_expiry;
 mod hyperloglog;
 mod internal;
+mod json;
 mod keyspace;
 mod scripting;
 mod server;
@@ -17,14 +19,16 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 14] = [
+static FAMILIES: [&[Spec]; 16] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
+    hash_expiry::ROWS,
     set::ROWS,
     sorted_set::ROWS,
     geo::ROWS,
+    json::ROWS,
     keyspace::ROWS,
     transactions::ROWS,
     scripting::ROWS,

@@ -10,6 +10,7 @@
 //! The arguments exclude the command's name, which `id` stands for. Varints are LEB128, at most
 //! five bytes. Decoding borrows from the batch and never allocates from a declared count.
 
+use resp::Protocol;
 use smallvec::SmallVec;
 
 /// Bit 0 of `flags`: the client speaks RESP3.
@@ -20,6 +21,14 @@ pub const FLAG_TRY: u8 = 2;
 
 /// Bit 2: the command, alone in its batch, waits until it can be served.
 pub const FLAG_WAIT: u8 = 4;
+
+/// The flags of a command for a client that speaks `protocol`.
+pub fn flags(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Resp2 => 0,
+        Protocol::Resp3 => FLAG_RESP3,
+    }
+}
 
 /// Arguments of one command, borrowed from the batch.
 pub type ArgVec<'a> = SmallVec<[&'a [u8]; 8]>;

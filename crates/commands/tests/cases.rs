@@ -72,6 +72,11 @@ fn answered_here(kind: Kind) -> bool {
                 | FunctionList
                 | FunctionRestore
                 | FunctionStats
+                | Debug
+                | MemoryDoctor
+                | MemoryMallocStats
+                | MemoryPurge
+                | MemoryStats
         ),
         _ => true,
     }
@@ -83,7 +88,9 @@ fn names_and_ids_are_unique_and_rows_are_whole() {
     for spec in table::all() {
         assert!(names.insert(spec.full_name) && ids.insert(spec.id), "{} twice", spec.full_name);
         assert!(!spec.doc.summary.is_empty(), "{} without a summary", spec.full_name);
-        assert!(spec.full_name.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'|' | b'-' | b'_')));
+        assert!(
+            spec.full_name.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'|' | b'-' | b'_' | b'.'))
+        );
         assert!(spec.split.is_none() || !spec.keys.is_empty());
         let local = matches!(spec.kind, Kind::Local(_));
         // Redis calls PFCOUNT a read, though it keeps what it has computed.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::collection::sorted::{Scored, SortedSet};
-use crate::collection::{Elements, Large};
+use crate::collection::{Elements, Large, check_due};
 use crate::key;
 use crate::kv::Kv;
 use crate::mem::MemKv;
@@ -24,7 +24,7 @@ pub fn check_invariants(kv: &MemKv) {
         if let Some(head) = key::parse_head(stored) {
             counts[usize::from(head.db)] += 1;
             let record = Record::decode(value.clone()).expect("a readable record");
-            expiring.extend(record.expiry_ms.map(|when| key::expiry(when, stored)));
+            expiring.extend(record.due().map(|when| key::expiry(when, stored)));
             if let Some((id, parts)) = check_collection(kv, stored, &record) {
                 let other = named.insert((head.slot.number(), head.db, id), parts);
                 assert!(other.is_none(), "two keys with the elements of one collection");
@@ -48,7 +48,11 @@ pub fn check_invariants(kv: &MemKv) {
 fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());
-        let others = if record.kind == Type::SortedSet { check_index(kv, stored, record) } else { 0 };
+        let others = match record.kind {
+            Type::SortedSet => check_index(kv, stored, record),
+            Type::Hash => check_due(&mut kv.clone(), record, stored),
+            _ => 0,
+        };
         return Some((record.collection_id()?, large.len() + others));
     }
     if matches!(record.kind, Type::Hash | Type::Set | Type::SortedSet) {

@@ -2,19 +2,24 @@
 
 use std::ops::ControlFlow;
 
+use bytes::Bytes;
+
 use crate::collection;
 use crate::key::{self, ExpiryKey};
 use crate::kv::{KvMut, StoreError};
 use crate::record::Record;
 
-/// Removes up to `limit` keys that are due at `now_ms`. Answers how many index entries it worked
-/// off: fewer than `limit` means that nothing more is due.
+/// Removes up to `limit` keys, and fields of hashes, that are due at `now_ms`. Answers how much it
+/// worked off: less than `limit` means that nothing more is due.
 pub fn active_expire(kv: &mut dyn KvMut, now_ms: u64, limit: usize) -> Result<usize, StoreError> {
-    let due = due_entries(kv, now_ms, limit)?;
-    for entry in &due {
-        expire(kv, entry)?;
+    let mut done = 0;
+    for entry in &due_entries(kv, now_ms, limit)? {
+        if done >= limit {
+            break;
+        }
+        done += expire(kv, entry, now_ms, limit - done)?;
     }
-    Ok(due.len())
+    Ok(done)
 }
 
 fn due_entries(kv: &mut dyn KvMut, now_ms: u64, limit: usize) -> Result<Vec<ExpiryKey>, StoreError> {
@@ -30,15 +35,32 @@ fn due_entries(kv: &mut dyn KvMut, now_ms: u64, limit: usize) -> Result<Vec<Expi
     Ok(due)
 }
 
-fn expire(kv: &mut dyn KvMut, entry: &ExpiryKey) -> Result<(), StoreError> {
+/// Works one index entry off; how many keys and fields that were, at least 1.
+fn expire(kv: &mut dyn KvMut, entry: &ExpiryKey, now_ms: u64, limit: usize) -> Result<usize, StoreError> {
     let stored = kv.get(&entry.head)?.map(Record::decode).transpose()?;
-    if let Some(record) = stored.filter(|record| record.expiry_ms == Some(entry.when_ms)) {
-        collection::drop_parts(kv, &entry.head, &record);
-        kv.delete(entry.head.clone());
-        kv.add_key_count(entry.db, -1);
-    }
     kv.delete(key::expiry(entry.when_ms, &entry.head));
-    Ok(())
+    let Some(record) = stored.filter(|record| record.due() == Some(entry.when_ms)) else { return Ok(1) };
+    if !record.is_live(now_ms) {
+        collection::drop_parts(kv, &entry.head, &record);
+        remove_head(kv, entry);
+        return Ok(1);
+    }
+    let (left, removed) = collection::expire_fields(kv, &record, &entry.head, now_ms, limit)?;
+    match left {
+        None => remove_head(kv, entry),
+        Some(record) => {
+            if let Some(when) = record.due() {
+                kv.put(key::expiry(when, &entry.head), Bytes::new());
+            }
+            kv.put(entry.head.clone(), record.encode());
+        }
+    }
+    Ok(removed.max(1))
+}
+
+fn remove_head(kv: &mut dyn KvMut, entry: &ExpiryKey) {
+    kv.delete(entry.head.clone());
+    kv.add_key_count(entry.db, -1);
 }
 
 #[cfg(test)]

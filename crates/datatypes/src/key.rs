@@ -110,6 +110,15 @@ pub fn place(head: &[u8]) -> &[u8] {
     &head[..HEAD_PREFIX - 1]
 }
 
+/// The stored key of a head record or a part, as it is in another database.
+pub fn in_database(stored: &[u8], db: u8) -> Bytes {
+    let mut moved = stored.to_vec();
+    if let Some(at) = moved.get_mut(2) {
+        *at = db;
+    }
+    Bytes::from(moved)
+}
+
 /// Everything that collection `id`, in the slot and database of `head`, has outside its head record.
 pub fn parts(head: &[u8], id: u64) -> Range<PART_PREFIX> {
     let mut from = [0; PART_PREFIX];
@@ -145,7 +154,7 @@ pub fn parse_part(stored: &[u8]) -> Option<PartKey<'_>> {
     (prefix[3] == KIND_PART).then_some(PartKey { slot, db: prefix[2], id, part })
 }
 
-/// Key of the expiry index entry for the head record stored under `head`.
+/// Key of the expiry index entry for the head record stored under `head`: see [`crate::Record::due`].
 pub fn expiry(when_ms: u64, head: &[u8]) -> Bytes {
     let mut buf = Vec::with_capacity(EXPIRY_PREFIX + head.len() - HEAD_PREFIX);
     buf.extend_from_slice(&EXPIRY_MARK);

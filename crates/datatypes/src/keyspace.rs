@@ -4,7 +4,8 @@
 //! Invariants of a store written only through [`Keyspace`], [`crate::active_expire`] and
 //! [`crate::slots`]:
 //! - the key count of a database equals the number of its head records;
-//! - each head record with an expiry has exactly one index entry, under that expiry;
+//! - each head record that expires, or of whose fields one does, has exactly one index entry, under
+//!   the moment at which it is [`Record::due`];
 //! - each index entry points to such a record;
 //! - each part belongs to the one head record in its slot and database that names its collection,
 //!   and that record tells how many there are.
@@ -12,7 +13,7 @@
 use bytes::Bytes;
 
 use crate::collection::sorted::SortedEdit;
-use crate::collection::{Edit, Large, SmallLimits, drop_parts};
+use crate::collection::{Edit, Large, SmallLimits, drop_parts, is_spent};
 use crate::key;
 use crate::kv::{Kv, KvMut, StoreError};
 use crate::random::Random;
@@ -34,7 +35,9 @@ impl<'a> Reader<'a> {
     pub fn lookup(&mut self, key: &[u8]) -> Result<Option<Record>, StoreError> {
         let Some(stored) = self.kv.get(&key::head_buf(self.db, key))? else { return Ok(None) };
         let record = Record::decode(stored)?;
-        Ok(record.is_live(self.now_ms).then_some(record))
+        let gone = !record.is_live(self.now_ms)
+            || is_spent(self.kv, &record, &key::head_buf(self.db, key), self.now_ms)?;
+        Ok((!gone).then_some(record))
     }
 }
 
@@ -42,7 +45,7 @@ impl<'a> Reader<'a> {
 pub struct Keyspace<'a> {
     pub(crate) kv: &'a mut dyn KvMut,
     db: u8,
-    now_ms: u64,
+    pub(crate) now_ms: u64,
     random: Random,
 }
 
@@ -76,8 +79,8 @@ impl Entry {
         self.stored.as_ref().and_then(Record::collection_id)
     }
 
-    fn stored_expiry(&self) -> Option<u64> {
-        self.stored.as_ref().and_then(|r| r.expiry_ms)
+    fn stored_due(&self) -> Option<u64> {
+        self.stored.as_ref().and_then(Record::due)
     }
 }
 
@@ -96,7 +99,12 @@ impl<'a> Keyspace<'a> {
     pub fn entry_in(&mut self, db: u8, key: &[u8]) -> Result<Entry, StoreError> {
         let head = key::head(db, key);
         let stored = self.kv.get(&head)?.map(Record::decode).transpose()?;
-        let live = stored.as_ref().is_some_and(|r| r.is_live(self.now_ms));
+        let live = match &stored {
+            Some(record) if record.is_live(self.now_ms) => {
+                !is_spent(self.kv.as_kv(), record, &head, self.now_ms)?
+            }
+            _ => false,
+        };
         Ok(Entry { head, db, stored, live })
     }
 
@@ -107,12 +115,13 @@ impl<'a> Keyspace<'a> {
 
     /// Replaces whatever is under the entry's key. A record that is already due removes the key.
     pub fn put(&mut self, entry: Entry, record: &Record) {
-        self.put_encoded(entry, record.encode(), record.expiry_ms, record.collection_id());
+        let expiry = Expiry { key_ms: record.expiry_ms, due_ms: record.due() };
+        self.put_encoded(entry, record.encode(), expiry, record.collection_id());
     }
 
     /// [`Self::put`] of a string that is still borrowed.
     pub fn put_string(&mut self, entry: Entry, value: &[u8], expiry_ms: Option<u64>) {
-        self.put_encoded(entry, record::encode_string(value, expiry_ms), expiry_ms, None);
+        self.put_encoded(entry, record::encode_string(value, expiry_ms), expiry_ms.into(), None);
     }
 
     /// [`Self::put`] of a string of `len` bytes that was edited in place: `fill` writes over zeros.
@@ -124,18 +133,18 @@ impl<'a> Keyspace<'a> {
         len: usize,
         fill: impl FnOnce(&mut [u8]),
     ) {
-        self.put_encoded(entry, record::encode_edited(expiry_ms, len, fill), expiry_ms, None);
+        self.put_encoded(entry, record::encode_edited(expiry_ms, len, fill), expiry_ms.into(), None);
     }
 
     /// Changes the expiry of a live key; one that is already due removes the key.
     pub fn set_expiry(&mut self, mut entry: Entry, expiry_ms: Option<u64>) {
         let Some(mut record) = entry.stored.take_if(|_| entry.live) else { return };
         let old_expiry = std::mem::replace(&mut record.expiry_ms, expiry_ms);
-        let encoded = record.encode();
+        let (encoded, expiry) = (record.encode(), Expiry { key_ms: expiry_ms, due_ms: record.due() });
         record.expiry_ms = old_expiry;
         let id = record.collection_id();
         entry.stored = Some(record);
-        self.put_encoded(entry, encoded, expiry_ms, id);
+        self.put_encoded(entry, encoded, expiry, id);
     }
 
     /// Opens the collection under the entry's key, a new one of type `kind` if there is none. What is
@@ -240,15 +249,15 @@ impl<'a> Keyspace<'a> {
         }
     }
 
-    fn put_encoded(&mut self, entry: Entry, encoded: Bytes, expiry_ms: Option<u64>, id: Option<u64>) {
-        if expiry_ms.is_some_and(|when| when <= self.now_ms) {
+    fn put_encoded(&mut self, entry: Entry, encoded: Bytes, expiry: Expiry, id: Option<u64>) {
+        if expiry.key_ms.is_some_and(|when| when <= self.now_ms) {
             if let Some(id) = id.filter(|_| entry.stored_id() != id) {
                 Large::drop_id(self.kv, &entry.head, id);
             }
             return self.remove(entry);
         }
         self.drop_parts_unless(&entry, id);
-        self.reindex(&entry, expiry_ms);
+        self.reindex(&entry, expiry.due_ms);
         if entry.stored.is_none() {
             self.kv.add_key_count(entry.db, 1);
         }
@@ -264,17 +273,30 @@ impl<'a> Keyspace<'a> {
         }
     }
 
-    fn reindex(&mut self, entry: &Entry, expiry_ms: Option<u64>) {
-        let stored = entry.stored_expiry();
-        if stored == expiry_ms {
+    fn reindex(&mut self, entry: &Entry, due_ms: Option<u64>) {
+        let stored = entry.stored_due();
+        if stored == due_ms {
             return;
         }
         if let Some(when) = stored {
             self.kv.delete(key::expiry(when, &entry.head));
         }
-        if let Some(when) = expiry_ms {
+        if let Some(when) = due_ms {
             self.kv.put(key::expiry(when, &entry.head), Bytes::new());
         }
+    }
+}
+
+/// When a key goes, and when it, or a field of it, is due.
+#[derive(Debug, Clone, Copy)]
+struct Expiry {
+    key_ms: Option<u64>,
+    due_ms: Option<u64>,
+}
+
+impl From<Option<u64>> for Expiry {
+    fn from(key_ms: Option<u64>) -> Self {
+        Self { key_ms, due_ms: key_ms }
     }
 }
 

@@ -4,7 +4,8 @@
 //! of what is stored in it; [`keyspace`] keeps what must agree (the head record, the parts of a large
 //! collection, the key count and the expiry index) in step; [`collection`] is what hashes and sets are
 //! made of; [`number`] reads and writes numbers as Redis does; [`bits`] and
-//! [`hyperloglog`] are what a string can be besides text; [`geo`] makes scores of places; [`rdb`] is the form in which values
+//! [`hyperloglog`] are what a string can be besides text; [`geo`] makes scores of places; [`json`] are
+//! documents; [`rdb`] is the form in which values
 //! travel between servers.
 //!
 //! Deliberately absent: the wall clock, entropy, Raft, slots' owners. Time and seeds are parameters.
@@ -16,6 +17,7 @@ pub mod expiry;
 pub mod geo;
 pub mod glob;
 pub mod hyperloglog;
+pub mod json;
 pub mod key;
 pub mod keyspace;
 pub mod kv;
@@ -24,10 +26,12 @@ pub mod number;
 pub mod random;
 pub mod rdb;
 pub mod record;
+pub mod size;
 pub mod slots;
+pub mod swap;
 
 pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
-pub use collection::{Edit, Element, Elements, Limits};
+pub use collection::{Edit, Element, Elements, Field, Limits};
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
 pub use kv::{Kv, KvMut, StoreError};

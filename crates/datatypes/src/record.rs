@@ -3,7 +3,7 @@
 //! ```text
 //! record  := tag  [expiry_ms:u64be if tag & 80]  payload
 //! tag     := bits 0–3 type, bits 4–5 form of a string, bit 6 large, bit 7 has expiry
-//! payload := a string's bytes, or a small collection whole
+//! payload := a string's bytes, a document's text, or a small collection whole
 //!          | if tag & 40: id:u64be  and what else its type keeps about a large collection
 //! ```
 //!
@@ -12,6 +12,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::collection::field_due;
 use crate::kv::StoreError;
 
 /// Type of a value.
@@ -24,11 +25,12 @@ pub enum Type {
     SortedSet = 4,
     Hash = 5,
     Stream = 6,
+    Json = 7,
 }
 
 impl Type {
-    pub const ALL: [Self; 6] =
-        [Self::String, Self::List, Self::Set, Self::SortedSet, Self::Hash, Self::Stream];
+    pub const ALL: [Self; 7] =
+        [Self::String, Self::List, Self::Set, Self::SortedSet, Self::Hash, Self::Stream, Self::Json];
 
     /// The name that TYPE answers.
     pub fn name(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Type {
             Self::SortedSet => "zset",
             Self::Hash => "hash",
             Self::Stream => "stream",
+            Self::Json => "ReJSON-RL",
         }
     }
 
@@ -86,6 +89,11 @@ impl Record {
         self.expiry_ms.is_none_or(|when| now_ms < when)
     }
 
+    /// When the key or a field of it may expire: under this moment it is in the expiry index.
+    pub fn due(&self) -> Option<u64> {
+        [self.expiry_ms, field_due(self)].into_iter().flatten().min()
+    }
+
     /// What names the parts of a large collection; `None` for everything else.
     pub fn collection_id(&self) -> Option<u64> {
         self.payload.first_chunk().filter(|_| self.large).map(|id| u64::from_be_bytes(*id))
@@ -111,7 +119,7 @@ impl Record {
             _ => return Err(corrupt()),
         };
         let large = tag & LARGE != 0;
-        if large && (kind == Type::String || rest.len() < size_of::<u64>()) {
+        if large && (matches!(kind, Type::String | Type::Json) || rest.len() < size_of::<u64>()) {
             return Err(corrupt());
         }
         Ok(Self { kind, form, expiry_ms, large, payload: rest })
@@ -176,10 +184,10 @@ mod tests {
 
     fn any_record() -> impl Strategy<Value = Record> {
         let form = prop_oneof![Just(StringForm::Natural), Just(StringForm::Text), Just(StringForm::Raw)];
-        (0..6usize, form, any::<Option<u64>>(), any::<bool>(), any::<Vec<u8>>()).prop_map(
+        (0..Type::ALL.len(), form, any::<Option<u64>>(), any::<bool>(), any::<Vec<u8>>()).prop_map(
             |(kind, form, expiry_ms, large, payload)| {
                 let kind = Type::ALL[kind];
-                let large = large && kind != Type::String && payload.len() >= 8;
+                let large = large && !matches!(kind, Type::String | Type::Json) && payload.len() >= 8;
                 Record { kind, form, expiry_ms, large, payload: payload.into() }
             },
         )

@@ -12,6 +12,7 @@
 //! Invariant: the session is never borrowed while a reply target is called, so targets may submit.
 
 mod announced;
+mod attempts;
 mod bound;
 mod link;
 mod node;
@@ -20,6 +21,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod topologies;
+mod waiting;
 
 use std::{
     cell::{Cell, RefCell},
@@ -31,7 +33,7 @@ use std::{
 
 use bytes::Bytes;
 use daemon::env::Env;
-use proto::v1::{Batch, DataReply};
+use proto::v1::{Batch, BatchReply, DataReply};
 use tokio::{
     sync::Notify,
     task::spawn_local,
@@ -47,10 +49,12 @@ pub use self::{
     topologies::{Topologies, Topology},
 };
 use self::{
+    attempts::{Attempts, Lost},
     node::Node,
     session::{Effects, Origin, Session},
 };
-use crate::backend_api::{Outgoing, ReplyTarget, RouteError, Sink, Submit};
+use crate::backend_api::{End, Outgoing, ReplyTarget, RouteError, Sink, Submit, Wait};
+use crate::settings::Small;
 
 /// How often a worker without commands looks at its timers.
 const IDLE_TICK: Duration = Duration::from_millis(500);
@@ -71,7 +75,7 @@ pub struct Backend {
 
 impl Backend {
     /// Starts the tasks of one worker on the current `LocalSet`; they end with it.
-    pub fn start(env: Env, topologies: Topologies, me: ProxyId, limits: Limits) -> Self {
+    pub fn start(env: Env, topologies: Topologies, me: ProxyId, limits: Limits, small: Arc<Small>) -> Self {
         let seed = env.entropy.next_u64();
         let core = Rc::new(Core {
             env,
@@ -82,6 +86,9 @@ impl Backend {
             spare: RefCell::new(Effects::default()),
             rearm: Notify::new(),
             relief: Notify::new(),
+            small,
+            attempts: RefCell::default(),
+            finished: RefCell::default(),
         });
         spawn_local(core.clone().keep_time());
         spawn_local(core.clone().follow(topologies.clone()));
@@ -158,6 +165,10 @@ impl Submit for Backend {
         }
     }
 
+    fn wait(&self, slot: Slot, command: Bytes, end: End) -> Wait {
+        Box::pin(waiting::Waiting::new(self.core.clone(), slot).run(command, end))
+    }
+
     fn is_congested(&self) -> bool {
         Backend::is_congested(self)
     }
@@ -179,6 +190,11 @@ struct Core {
     rearm: Notify,
     /// Congestion may have ended.
     relief: Notify,
+    /// Up to where collections stay small.
+    small: Arc<Small>,
+    attempts: RefCell<Attempts>,
+    /// Sessions of commands that waited and are answered: the groups may forget them.
+    finished: RefCell<Vec<(GroupId, u64)>>,
 }
 
 impl Core {
@@ -197,18 +213,33 @@ impl Core {
     }
 
     fn wants(&self, store: StoreId) -> bool {
-        self.session.borrow().wants(self.now_ms(), store)
+        self.attempts.borrow().wants(store) || self.session.borrow().wants(self.now_ms(), store)
     }
 
     fn collect(&self, store: StoreId) -> Vec<Batch> {
-        self.session.borrow_mut().collect(self.now_ms(), store)
+        let mut batches = self.session.borrow_mut().collect(self.now_ms(), store);
+        for batch in batches.iter_mut().filter(|batch| batch.seq > 0) {
+            let finished = self
+                .finished
+                .borrow_mut()
+                .extract_if(.., |(group, _)| group.0 == batch.group)
+                .collect::<Vec<_>>();
+            batch.finished_sessions.extend(finished.into_iter().map(|(_, session)| session));
+        }
+        batches.extend(self.attempts.borrow_mut().collect(store));
+        let limits = self.small.numbers();
+        if !limits.is_empty() {
+            batches.iter_mut().for_each(|batch| batch.limits.clone_from(&limits));
+        }
+        batches
     }
 
     fn replied(self: &Rc<Self>, message: DataReply) {
         let now_ms = self.now_ms();
         {
             let mut session = self.session.borrow_mut();
-            for reply in message.replies {
+            let mut attempts = self.attempts.borrow_mut();
+            for reply in message.replies.into_iter().filter_map(|reply| attempts.reply(reply)) {
                 session.reply(now_ms, reply);
             }
         }
@@ -216,6 +247,7 @@ impl Core {
     }
 
     fn disconnected(self: &Rc<Self>, store: StoreId) {
+        self.attempts.borrow_mut().disconnected(store);
         self.session.borrow_mut().disconnected(self.now_ms(), store);
         self.act(true);
     }
@@ -237,6 +269,13 @@ impl Core {
         }
     }
 
+    /// Sends a batch in a session of its own, once.
+    async fn attempt(self: &Rc<Self>, store: StoreId, batch: Batch) -> Result<BatchReply, Lost> {
+        let answer = self.attempts.borrow_mut().send(store, batch);
+        self.node(store).wake();
+        answer.await.unwrap_or(Err(Lost))
+    }
+
     fn node(self: &Rc<Self>, store: StoreId) -> Rc<Node> {
         let mut nodes = self.nodes.borrow_mut();
         let node = nodes.entry(store).or_insert_with(|| {
@@ -256,6 +295,7 @@ impl Core {
                 () = sleep(pause) => {}
                 () = self.rearm.notified() => {}
             }
+            self.attempts.borrow_mut().forget_abandoned();
             self.session.borrow_mut().tick(self.now_ms());
             self.act(true);
         }

@@ -205,7 +205,7 @@ fn backend(state: ClusterState) -> (Backend, tokio::sync::watch::Sender<Topology
     };
     let (writer, receiver) = tokio::sync::watch::channel(topology);
     let me = ProxyId::of_address("127.0.0.1", 6379);
-    (Backend::start(Env::real(), Topologies::new(receiver), me, Limits::default()), writer)
+    (Backend::start(Env::real(), Topologies::new(receiver), me, Limits::default(), Arc::default()), writer)
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{Connection, Session};
 use crate::{
+    backend_api::ReplyTarget,
     clients::ClientInfo,
     execute::{ARGS_INLINE, Front, Verdict},
     settings::Number,
@@ -77,7 +78,9 @@ impl Driver {
     fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
         loop {
             self.take_feed();
+            self.finish_command();
             self.write(cx)?;
+            self.listen(cx)?;
             if self.is_waiting(cx) {
                 self.front.conn.output.borrow_mut().watch(true);
                 self.publish_figures();
@@ -115,6 +118,40 @@ impl Driver {
             return Err(Closed);
         }
         if ended { Err(Closed) } else { Ok(()) }
+    }
+
+    /// The command under way got what it needed from elsewhere.
+    fn finish_command(&mut self) {
+        let Some((token, rest)) = self.front.conn.take_rest() else { return };
+        let reply = rest(&mut self.front);
+        let mut bytes = Vec::new();
+        resp::encode(&reply, self.front.session.protocol, &mut bytes);
+        self.front.conn.reply(token, Ok(bytes.into()));
+    }
+
+    /// While the client waits in a command, what it sends is kept; that it leaves ends the waiting.
+    fn listen(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
+        if !self.front.conn.info.is_blocked() || self.eof {
+            return Ok(());
+        }
+        let worker = self.front.conn.worker.clone();
+        let limit = worker.shared.settings.limit(Number::QueryBytesMax);
+        let mut scratch = worker.take_scratch();
+        let result = loop {
+            match self.poll_read(&mut scratch, cx) {
+                Poll::Pending => break Ok(()),
+                Poll::Ready(Err(_) | Ok(0)) => break Err(Closed),
+                Poll::Ready(Ok(count)) => {
+                    self.input.extend_from_slice(&scratch[..count]);
+                    self.stalled = true;
+                    if self.input.len() > limit {
+                        break Err(Closed);
+                    }
+                }
+            }
+        };
+        worker.put_scratch(scratch);
+        result
     }
 
     /// No further command may be taken now; whoever changes that wakes this task.
@@ -282,6 +319,7 @@ impl Driver {
 
     fn close(&mut self) {
         let conn = &self.front.conn;
+        conn.leave();
         if let Some(feed) = self.front.session.feed.take() {
             conn.worker.shared.monitors.leave(&feed);
         }

@@ -31,6 +31,7 @@ use std::{
 use bytes::Bytes;
 use daemon::env::BoxIo;
 use resp::{Protocol, Reply, encode};
+use tokio::sync::Notify;
 
 pub use self::{
     driver::serve,
@@ -40,6 +41,7 @@ pub use self::{
 use crate::{
     backend_api::{ReplyTarget, RouteError, Sink},
     clients::ClientInfo,
+    execute::Front,
     shared::Counters,
     slowlog::Entry,
     worker::Worker,
@@ -55,8 +57,16 @@ pub struct Connection {
     waker: RefCell<Waker>,
     /// Commands wait until the one under way has its reply: it changes what they would see.
     barrier: Cell<bool>,
+    /// What the command under way has yet to do with the client's session.
+    rest: RefCell<Option<(u64, Rest)>>,
+    /// Signalled when the client has left.
+    left: Notify,
+    has_left: Cell<bool>,
     me: Weak<Self>,
 }
+
+/// The end of a command that needed something from elsewhere: it answers.
+pub type Rest = Box<dyn FnOnce(&mut Front) -> Reply>;
 
 impl Connection {
     pub fn new(worker: Rc<Worker>, info: Arc<ClientInfo>, io: BoxIo) -> Rc<Self> {
@@ -67,6 +77,9 @@ impl Connection {
             io: RefCell::new(Some(io)),
             waker: RefCell::new(Waker::noop().clone()),
             barrier: Cell::new(false),
+            rest: RefCell::default(),
+            left: Notify::new(),
+            has_left: Cell::new(false),
             me: me.clone(),
         })
     }
@@ -97,6 +110,37 @@ impl Connection {
             me.reply(token, Ok(bytes.into()));
             me.flush();
         });
+    }
+
+    /// Like [`Self::run_later`], for a command whose end changes or reads the client's session.
+    pub fn run_then(&self, token: u64, work: impl Future<Output = Rest> + 'static) {
+        let Some(me) = self.me.upgrade() else { return };
+        self.barrier.set(true);
+        tokio::task::spawn_local(async move {
+            let rest = work.await;
+            me.rest.replace(Some((token, rest)));
+            me.barrier.set(false);
+            me.wake();
+        });
+    }
+
+    /// Takes the end of a command that was under way, and the place of its reply.
+    fn take_rest(&self) -> Option<(u64, Rest)> {
+        self.rest.take()
+    }
+
+    /// The client is gone.
+    fn leave(&self) {
+        self.has_left.set(true);
+        self.left.notify_waiters();
+    }
+
+    /// Resolves when the client is gone.
+    pub async fn gone(&self) {
+        let left = self.left.notified();
+        if !self.has_left.get() {
+            left.await;
+        }
     }
 
     fn wake(&self) {

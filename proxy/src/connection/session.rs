@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use resp::Protocol;
 
-use crate::{clients::Side, local::Transaction, shared::Feed};
+use crate::{
+    clients::Side,
+    local::{Transaction, Watching},
+    shared::Feed,
+};
 
 /// CLIENT REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +33,8 @@ pub struct Session {
     pub feed: Option<Arc<Feed>>,
     /// Present between MULTI and EXEC.
     pub transaction: Option<Transaction>,
+    /// Keys of WATCH.
+    pub watching: Watching,
     /// No further command is read; the connection ends when its replies are written.
     pub closing: bool,
 }
@@ -43,6 +49,7 @@ impl Session {
             replies: Replies::On,
             feed: None,
             transaction: None,
+            watching: Watching::default(),
             closing: false,
         }
     }

@@ -7,7 +7,12 @@ use commands::ProxyCommand;
 use resp::Reply;
 
 use super::{Outcome, integer, is, syntax_error};
-use crate::{clients::ClientInfo, connection::Replies, execute::Front, shared::Paused};
+use crate::{
+    clients::{ClientInfo, Unblocked},
+    connection::Replies,
+    execute::Front,
+    shared::Paused,
+};
 
 pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
     use ProxyCommand as P;
@@ -39,7 +44,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome 
             shared.wake_all();
             Ok(Reply::OK)
         }
-        P::ClientUnblock => unblock(args),
+        P::ClientUnblock => unblock(front, args),
         _ => Err(syntax_error()),
     }
 }
@@ -219,11 +224,14 @@ fn pause(front: &Front, args: &[&[u8]]) -> Outcome {
     Ok(Reply::OK)
 }
 
-/// No command blocks yet, so nobody can be unblocked.
-fn unblock(args: &[&[u8]]) -> Outcome {
-    if args.get(2).is_some_and(|reason| !is(reason, "TIMEOUT") && !is(reason, "ERROR")) {
-        return Err(Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
-    }
-    integer(args[1])?;
-    Ok(Reply::Int(0))
+fn unblock(front: &Front, args: &[&[u8]]) -> Outcome {
+    let reason = match args.get(2) {
+        None => Unblocked::Timeout,
+        Some(word) if is(word, "TIMEOUT") => Unblocked::Timeout,
+        Some(word) if is(word, "ERROR") => Unblocked::Error,
+        Some(_) => return Err(Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    let id = u64::try_from(integer(args[1])?).ok();
+    let client = id.and_then(|id| front.conn.worker.shared.clients.get(id));
+    Ok(Reply::Int(i64::from(client.is_some_and(|client| client.unblock(reason)))))
 }

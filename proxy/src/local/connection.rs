@@ -135,6 +135,8 @@ pub fn reset(front: &mut Front) -> Outcome {
     if let Some(feed) = front.session.feed.take() {
         front.conn.worker.shared.monitors.leave(&feed);
     }
+    front.conn.info.queued.store(-1, Relaxed);
+    front.conn.info.watched.store(0, Relaxed);
     let authenticated = !front.conn.worker.shared.settings.has_password();
     front.session = Session::new(front.session.side, authenticated);
     let info = &front.conn.info;
@@ -148,13 +150,18 @@ pub fn reset(front: &mut Front) -> Outcome {
     Ok(Reply::Simple("RESET"))
 }
 
-pub fn select(front: &mut Front, args: &[&[u8]]) -> Outcome {
-    let index = parse_i64(args[0]).ok_or(CommandError::NotInteger)?;
-    if front.session.side == Side::Cluster && index != 0 {
+/// The database that SELECT names.
+pub fn database(side: Side, index: &[u8]) -> Result<u8, Reply> {
+    let index = parse_i64(index).ok_or(CommandError::NotInteger)?;
+    if side == Side::Cluster && index != 0 {
         return Err(Reply::error("ERR SELECT is not allowed in cluster mode"));
     }
     let db = u8::try_from(index).ok().filter(|&db| db < commands::DATABASES);
-    let db = db.ok_or(CommandError::DatabaseOutOfRange)?;
+    db.ok_or_else(|| CommandError::DatabaseOutOfRange.into())
+}
+
+pub fn select(front: &mut Front, args: &[&[u8]]) -> Outcome {
+    let db = database(front.session.side, args[0])?;
     front.session.db = db;
     front.conn.info.db.store(usize::from(db), Relaxed);
     Ok(Reply::OK)

@@ -126,7 +126,7 @@ fn clients(shared: &Shared) -> Fields {
     fields([
         ("connected_clients", shared.clients.len().to_string()),
         ("maxclients", shared.settings.number(Number::MaxClients).to_string()),
-        ("blocked_clients", "0".to_owned()),
+        ("blocked_clients", shared.clients.blocked().to_string()),
         ("tracking_clients", "0".to_owned()),
     ])
 }
@@ -166,7 +166,7 @@ fn cpu() -> Fields {
 }
 
 /// `VmRSS` of `/proc/self/status`.
-fn resident_bytes() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(kib.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)

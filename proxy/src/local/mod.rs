@@ -8,29 +8,93 @@ mod connection;
 mod info;
 mod logs;
 mod transaction;
+mod watch;
 
-use commands::{Args, CommandError, ProxyCommand, functions, introspect};
+use commands::{Args, CommandError, ProxyCommand, Spec, functions, introspect, memory};
 use resp::Reply;
 
 pub use transaction::{Transaction, queue};
+pub use watch::Watching;
 
 use crate::{connection::Call, execute::Front};
 
 /// Executes `command`; `args` exclude the command's name (a subcommand's name is the first).
 pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call) {
     use ProxyCommand as P;
+    match command {
+        P::Quit => connection::quit(front),
+        P::ClientReply => client::reply_mode(front, args),
+        P::ClusterChange => cluster::change(front, args, call),
+        P::ClusterMetaRaft => cluster::meta_raft(front, args, call),
+        P::Exec => transaction::exec(front, call),
+        P::Watch => watch::watch(front, args, call),
+        P::ClusterCountFailureReports
+        | P::ClusterCountKeysInSlot
+        | P::ClusterGetKeysInSlot
+        | P::ClusterInfo
+        | P::ClusterKeySlot
+        | P::ClusterLinks
+        | P::ClusterMyId
+        | P::ClusterMyShardId
+        | P::ClusterNodes
+        | P::ClusterReplicas
+        | P::ClusterShards
+        | P::ClusterSlots => cluster::run(front, args, call),
+        P::ConfigRewrite => config::rewrite(front, call),
+        P::Info => info::run(front, args, call),
+        _ => {
+            let reply = immediate(front, command, args, call.spec).unwrap_or_else(|error| error);
+            front.reply(&reply);
+        }
+    }
+}
+
+/// Whether a transaction may hold the command: [`immediate`] answers it, and it does not end or
+/// replace the client's session.
+pub fn is_immediate(command: ProxyCommand) -> bool {
+    use ProxyCommand as P;
+    !matches!(
+        command,
+        P::Quit
+            | P::ClientReply
+            | P::ClusterChange
+            | P::ClusterMetaRaft
+            | P::Exec
+            | P::Watch
+            | P::ClusterCountFailureReports
+            | P::ClusterCountKeysInSlot
+            | P::ClusterGetKeysInSlot
+            | P::ClusterInfo
+            | P::ClusterKeySlot
+            | P::ClusterLinks
+            | P::ClusterMyId
+            | P::ClusterMyShardId
+            | P::ClusterNodes
+            | P::ClusterReplicas
+            | P::ClusterShards
+            | P::ClusterSlots
+            | P::ConfigRewrite
+            | P::Info
+            | P::Auth
+            | P::Hello
+            | P::Reset
+            | P::Monitor
+    )
+}
+
+/// Executes a command that needs nothing from elsewhere.
+fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Spec) -> Outcome {
+    use ProxyCommand as P;
     let table = Args::new(args);
-    let result = match command {
+    match command {
         P::Auth => connection::auth(front, args),
         P::Hello => connection::hello(front, args),
         P::Ping => connection::ping(args),
         P::Echo => Ok(Reply::bulk(args[0])),
-        P::Quit => return connection::quit(front),
         P::Reset => connection::reset(front),
         P::Select => connection::select(front, args),
         P::Asking | P::ReadOnly | P::ReadWrite => connection::cluster_mode(front, command),
         P::Monitor => logs::monitor(front),
-        P::ClientReply => return client::reply_mode(front, args),
         P::ClientGetName
         | P::ClientId
         | P::ClientInfo
@@ -43,23 +107,9 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         | P::ClientSetName
         | P::ClientUnblock
         | P::ClientUnpause => client::run(front, command, args),
-        P::ClusterChange => return cluster::change(front, args, call),
-        P::ClusterMetaRaft => return cluster::meta_raft(front, args, call),
         P::Multi => transaction::multi(front),
-        P::Exec => return transaction::exec(front, call),
         P::Discard => transaction::discard(front),
-        P::ClusterCountFailureReports
-        | P::ClusterCountKeysInSlot
-        | P::ClusterGetKeysInSlot
-        | P::ClusterInfo
-        | P::ClusterKeySlot
-        | P::ClusterLinks
-        | P::ClusterMyId
-        | P::ClusterMyShardId
-        | P::ClusterNodes
-        | P::ClusterReplicas
-        | P::ClusterShards
-        | P::ClusterSlots => return cluster::run(front, args, call),
+        P::Unwatch => watch::unwatch(front),
         P::Command => Ok(introspect::all_info()),
         P::CommandCount => Ok(introspect::count()),
         P::CommandDocs => Ok(introspect::docs(&table)),
@@ -71,12 +121,15 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         P::FunctionList => functions::list(&table).map_err(Reply::from),
         P::FunctionRestore => functions::restore(&table).map_err(Reply::from),
         P::FunctionStats => Ok(functions::stats()),
-        P::Help => Ok(introspect::help(call.spec)),
+        P::MemoryDoctor => Ok(memory::doctor()),
+        P::MemoryMallocStats => Ok(memory::malloc_stats()),
+        P::MemoryPurge => Ok(memory::purge()),
+        P::MemoryStats => Ok(memory::stats(info::resident_bytes())),
+        P::Debug => Err(CommandError::DebugDisabled.into()),
+        P::Help => Ok(introspect::help(spec)),
         P::ConfigGet => Ok(config::get(front, args)),
         P::ConfigSet => config::set(front, args),
         P::ConfigResetStat => Ok(config::reset_stat(front)),
-        P::ConfigRewrite => return config::rewrite(front, call),
-        P::Info => return info::run(front, args, call),
         P::Time => Ok(logs::time(front)),
         P::SlowlogGet
         | P::SlowlogLen
@@ -87,9 +140,8 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         | P::LatencyHistory
         | P::LatencyLatest
         | P::LatencyReset => logs::run(front, command, args),
-    };
-    let reply = result.unwrap_or_else(|error| error);
-    front.reply(&reply);
+        _ => Err(Reply::error("ERR the command cannot be executed here")),
+    }
 }
 
 /// A reply, or an error reply.

@@ -287,6 +287,7 @@ impl Evaluator {
             seed: &mut self.seed,
             slots,
             routed_right: batch.topology_version == desired.version && *slots == desired.slots,
+            limits: commands::limits::from_numbers(&batch.limits),
             read_only: self.shared.is_read_only(),
         }
         .run(&batch);
@@ -458,7 +459,7 @@ impl Evaluator {
             self.serve_if_caught_up();
             return;
         }
-        if !self.in_flight.is_empty() && !self.lease_holds() {
+        if !self.is_at_rest() && !self.lease_holds() {
             self.release_stuck();
             return;
         }
@@ -469,8 +470,14 @@ impl Evaluator {
         self.expire_sessions();
     }
 
+    /// Nobody waits for anything.
+    fn is_at_rest(&self) -> bool {
+        self.in_flight.is_empty() && self.clients.waiters.is_empty()
+    }
+
     /// Cut off from the quorum: the callers look for another leader. The entries stay in flight.
     fn release_stuck(&mut self) {
+        self.clients.waiters.refuse_where(|_| Some(Refusal::NotLeader), 0, 0);
         for entry in &mut self.in_flight {
             for waiting in entry.waiting.drain(..) {
                 waiting.sink.push(refused(waiting.id, Refusal::UnknownOutcome, 0, 0));

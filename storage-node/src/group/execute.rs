@@ -8,7 +8,7 @@ use commands::{
     flags::flag,
     wire::{self, WireCommand},
 };
-use datatypes::{Reader, key};
+use datatypes::{Limits, Reader, key};
 use proto::v1::{Batch, Refusal};
 use resp::{Protocol, Reply};
 use topology::SlotSet;
@@ -66,6 +66,8 @@ pub struct Execution<'a> {
     pub slots: &'a SlotSet,
     /// The sender routed by the very slots that this group has: no key needs a check.
     pub routed_right: bool,
+    /// Up to where collections stay small.
+    pub limits: Limits,
     /// The disk is nearly full: commands that write are refused.
     pub read_only: bool,
 }
@@ -161,7 +163,7 @@ impl Execution<'_> {
             db: command.db,
             seed: *self.seed,
             protocol: protocol(command),
-            limits: datatypes::Limits::default(),
+            limits: self.limits,
         };
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
         let args = Args::new(&command.args);

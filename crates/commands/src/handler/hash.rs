@@ -2,17 +2,28 @@
 //!
 //! A small hash is in the record of its key, fields in order of insertion; a large one has a part for
 //! each field. HGET reads one or two pairs of the store and HSET writes one or two, either way.
+//!
+//! Fields may expire, each by itself; one that has is nowhere to be seen.
 
+mod expire;
+mod getex;
+mod named;
 mod number;
 mod random;
 mod read;
 mod scan;
+mod setex;
+mod ttl;
 mod write;
 
+pub use expire::{hexpire, hexpireat, hpexpire, hpexpireat};
+pub use getex::{hgetdel, hgetex};
 pub use number::{hincrby, hincrbyfloat};
 pub use random::hrandfield;
 pub use read::{hexists, hget, hgetall, hkeys, hlen, hmget, hstrlen, hvals};
 pub use scan::hscan;
+pub use setex::hsetex;
+pub use ttl::{hexpiretime, hpersist, hpexpiretime, hpttl, httl};
 pub use write::{hdel, hmset, hset, hsetnx};
 
 use datatypes::{Edit, Elements, Keyspace, Kv, Type};

@@ -4,12 +4,14 @@
 //! in order of insertion; a large one has a part for each member.
 
 mod algebra;
+mod cardinality;
 mod random;
 mod read;
 mod scan;
 mod write;
 
 pub use algebra::{sdiff, sdiffstore, sinter, sinterstore, sunion, sunionstore};
+pub use cardinality::sintercard;
 pub use random::{spop, srandmember};
 pub use read::{scard, sismember, smembers, smismember};
 pub use scan::sscan;

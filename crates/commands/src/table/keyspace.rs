@@ -118,6 +118,16 @@ pub static ROWS: &[Spec] = &[
             "Lists the keys whose names match a pattern.",
         )
         .args(&[pattern("pattern")]),
+    write(Id::Move, "move", exactly(3), &[key(1, RW | ACCESS | UPDATE)], keyspace::move_to_database)
+        .flags(FAST)
+        .acl(category::KEYSPACE)
+        .doc(
+            Group::Generic,
+            "1.0.0",
+            "O(1) for small values, else O(N) in the number of elements",
+            "Moves a key to another database.",
+        )
+        .args(&[key_arg("key", 0), integer("db")]),
     container(
         Id::Object,
         "object",
@@ -263,6 +273,16 @@ pub static ROWS: &[Spec] = &[
             integer("count").token("COUNT").optional(),
             string("type").token("TYPE").since("6.0.0").optional(),
         ]),
+    broadcast_write(Id::Swapdb, "swapdb", exactly(3), keyspace::swapdb, Merge::AllOk)
+        .flags(FAST)
+        .acl(category::KEYSPACE | category::DANGEROUS)
+        .doc(
+            Group::Server,
+            "4.0.0",
+            "O(N) where N is the size of both databases",
+            "Exchanges the keys of two databases.",
+        )
+        .args(&[integer("index1"), integer("index2")]),
     read(Id::Touch, "touch", at_least(2), &[keys(1, -1, 1, RO)], keyspace::exists)
         .flags(FAST)
         .acl(category::KEYSPACE)

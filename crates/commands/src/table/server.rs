@@ -1,9 +1,13 @@
-//! The server: commands about commands, configuration, figures. The proxy executes all of these itself.
+//! The server: commands about commands, configuration, figures. The proxy executes these itself, but for
+//! MEMORY USAGE.
 
-use crate::doc::{Group, block, integer, one_of, pattern, string};
+use crate::doc::{Group, block, integer, key_arg, one_of, pattern, string};
 use crate::flags::category;
 use crate::flags::flag::{ADMIN, FAST, LOADING, NOSCRIPT, STALE};
-use crate::spec::{at_least, container, exactly, local};
+use crate::handler::keyspace;
+use crate::keyspec::key;
+use crate::keyspec::key_flag::RO;
+use crate::spec::{at_least, container, exactly, local, read};
 use crate::{Id, ProxyCommand, Spec};
 
 pub static ROWS: &[Spec] = &[
@@ -183,6 +187,48 @@ pub static ROWS: &[Spec] = &[
         ],
     )
     .doc(Group::Server, "2.8.13", "Depends on the subcommand.", "Looks at latencies."),
+    local(Id::Debug, "debug", at_least(2), ProxyCommand::Debug)
+        .flags(ADMIN | NOSCRIPT | LOADING | STALE)
+        .doc(Group::Server, "1.0.0", "O(1)", "For Redis's own tests; refused.")
+        .system(),
+    container(
+        Id::Memory,
+        "memory",
+        &[
+            local(Id::MemoryDoctor, "memory|doctor", exactly(2), ProxyCommand::MemoryDoctor)
+                .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+                .doc(Group::Server, "4.0.0", "O(1)", "Answers a report on memory for people."),
+            local(Id::MemoryHelp, "memory|help", exactly(2), ProxyCommand::Help).flags(LOADING | STALE).doc(
+                Group::Server,
+                "4.0.0",
+                "O(1)",
+                "Lists the subcommands.",
+            ),
+            local(Id::MemoryMallocStats, "memory|malloc-stats", exactly(2), ProxyCommand::MemoryMallocStats)
+                .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+                .doc(Group::Server, "4.0.0", "O(1)", "Answers what the allocator tells about itself."),
+            local(Id::MemoryPurge, "memory|purge", exactly(2), ProxyCommand::MemoryPurge)
+                .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+                .doc(
+                    Group::Server,
+                    "4.0.0",
+                    "O(1)",
+                    "Asks the allocator to give memory back; it does so anyway.",
+                ),
+            local(Id::MemoryStats, "memory|stats", exactly(2), ProxyCommand::MemoryStats)
+                .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+                .doc(Group::Server, "4.0.0", "O(1)", "Answers how much memory this node uses."),
+            read(Id::MemoryUsage, "memory|usage", at_least(3), &[key(2, RO)], keyspace::usage)
+                .doc(
+                    Group::Server,
+                    "4.0.0",
+                    "O(N) where N is the number of samples",
+                    "Estimates how many bytes are stored for a key and its value.",
+                )
+                .args(&[key_arg("key", 0), integer("count").token("SAMPLES").optional()]),
+        ],
+    )
+    .doc(Group::Server, "4.0.0", "Depends on the subcommand.", "Looks at the use of memory."),
     local(Id::Monitor, "monitor", exactly(1), ProxyCommand::Monitor)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE)
         .doc(Group::Server, "1.0.0", "", "Streams all commands that this node executes."),

@@ -5,7 +5,7 @@ use crate::flags::category;
 use crate::flags::flag::{DENYOOM, FAST};
 use crate::handler::set;
 use crate::keyspec::key_flag::{ACCESS, DELETE, INSERT, OW, RO, RW, UPDATE};
-use crate::keyspec::{key, keys};
+use crate::keyspec::{counted_keys, key, keys};
 use crate::spec::{at_least, exactly, read, write};
 use crate::{Id, Spec};
 
@@ -61,6 +61,19 @@ pub static ROWS: &[Spec] = &[
             "Answers the members that all sets have.",
         )
         .args(&[key_arg("key", 0).multiple()]),
+    read(Id::Sintercard, "sintercard", at_least(3), &[counted_keys(1, RO | ACCESS)], set::sintercard)
+        .acl(category::SET)
+        .doc(
+            Group::Set,
+            "7.0.0",
+            "O(N*M) where N is the size of the smallest set and M the number of sets",
+            "Counts the members that all sets have.",
+        )
+        .args(&[
+            integer("numkeys"),
+            key_arg("key", 0).multiple(),
+            integer("limit").token("LIMIT").optional(),
+        ]),
     write(
         Id::Sinterstore,
         "sinterstore",

@@ -1,6 +1,8 @@
 //! One group's store with what a storage node adds: group time, databases, undo of failed commands.
 
-use commands::{Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, functions, introspect, resolve};
+use commands::{
+    Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, functions, introspect, memory, resolve,
+};
 use datatypes::Limits;
 use datatypes::mem::MemKv;
 use resp::{Protocol, Reply};
@@ -69,6 +71,11 @@ fn local(command: ProxyCommand, spec: &Spec, args: &[&[u8]]) -> Result<Reply, Co
         ProxyCommand::FunctionList => functions::list(&args)?,
         ProxyCommand::FunctionRestore => functions::restore(&args)?,
         ProxyCommand::FunctionStats => functions::stats(),
+        ProxyCommand::Debug => return Err(CommandError::DebugDisabled),
+        ProxyCommand::MemoryDoctor => memory::doctor(),
+        ProxyCommand::MemoryMallocStats => memory::malloc_stats(),
+        ProxyCommand::MemoryPurge => memory::purge(),
+        ProxyCommand::MemoryStats => memory::stats(Some(1 << 20)),
         ProxyCommand::Help => introspect::help(spec),
         _ => Reply::Simple("left to the proxy"),
     })

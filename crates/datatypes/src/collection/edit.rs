@@ -30,6 +30,20 @@ enum Body {
     Large(Large),
 }
 
+impl Body {
+    /// As it is at a moment; whether fields that have expired went.
+    fn at(self, now_ms: u64) -> Result<(Self, bool), StoreError> {
+        match self {
+            Self::Small(mut small) if small.due().is_some_and(|due| due <= now_ms) => {
+                let removed = small.purge(now_ms)?;
+                Ok((Self::Small(small), removed > 0))
+            }
+            Self::Large(large) => Ok((Self::Large(large.from_moment(now_ms)), false)),
+            small => Ok((small, false)),
+        }
+    }
+}
+
 impl<'a, 'kv> Edit<'a, 'kv> {
     pub(crate) fn open(
         keyspace: &'a mut Keyspace<'kv>,
@@ -44,8 +58,9 @@ impl<'a, 'kv> Edit<'a, 'kv> {
                 None => Body::Small(Small::decode(&record.payload)?),
             },
         };
+        let (body, changed) = body.at(keyspace.now_ms)?;
         let expiry_ms = entry.live().and_then(|record| record.expiry_ms);
-        Ok(Self { keyspace, entry, kind, expiry_ms, limits, body, changed: false, touched: false })
+        Ok(Self { keyspace, entry, kind, expiry_ms, limits, body, changed, touched: false })
     }
 
     pub(crate) fn create(
@@ -76,28 +91,46 @@ impl<'a, 'kv> Edit<'a, 'kv> {
     }
 
     pub fn get(&mut self, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.field(name)?.map(|(value, _)| value))
+    }
+
+    /// The value of the field called `name`, and when it expires.
+    pub fn field(&mut self, name: &[u8]) -> Result<Option<(Bytes, Option<u64>)>, StoreError> {
         match &self.body {
             Body::Small(small) => {
-                Ok(small.walk().find(name)?.map(|found| Bytes::copy_from_slice(found.value)))
+                let found = small.walk().find(name)?;
+                Ok(found.map(|found| (Bytes::copy_from_slice(found.value), found.expiry_ms)))
             }
-            Body::Large(large) => large.get(self.keyspace.as_kv(), name),
+            Body::Large(large) => large.field(self.keyspace.as_kv(), name),
         }
     }
 
-    /// Sets an element; whether it is new. A small collection grows large when a limit is passed.
+    /// Sets an element; whether it is new. A small collection grows large when a limit is passed. A
+    /// field does not expire any more.
     pub fn put(&mut self, name: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        self.put_expiring(name, value, None)
+    }
+
+    /// [`Self::put`] of a field that may expire.
+    pub fn put_expiring(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        expiry_ms: Option<u64>,
+    ) -> Result<bool, StoreError> {
         if self.limits.is_long(name.len()) || self.limits.is_long(value.len()) {
             self.grow()?;
         }
         let is_new = match &mut self.body {
             Body::Small(small) => {
                 self.changed = true;
-                small.put(name, value)?
+                small.put(name, value, expiry_ms)?
             }
             Body::Large(large) => {
-                let is_new = large.put(self.keyspace.kv, name, value)?;
+                let due = large.due;
+                let is_new = large.put_expiring(self.keyspace.kv, name, value, expiry_ms)?;
                 self.touched = true;
-                self.changed |= is_new;
+                self.changed |= is_new || large.due != due;
                 is_new
             }
         };
@@ -126,11 +159,23 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         Ok(is_new)
     }
 
+    /// Holds the members of a set in order of insertion from now on, also if they are integers.
+    pub fn forget_integers(&mut self) {
+        if let Body::Small(small) = &mut self.body {
+            small.forget_integers();
+        }
+    }
+
     /// Whether the element was there.
     pub fn remove(&mut self, name: &[u8]) -> Result<bool, StoreError> {
         let removed = match &mut self.body {
             Body::Small(small) => small.remove(name)?,
-            Body::Large(large) => large.remove(self.keyspace.kv, name)?,
+            Body::Large(large) => {
+                let len = large.len();
+                let removed = large.remove(self.keyspace.kv, name)?;
+                self.changed |= large.len() != len;
+                removed
+            }
         };
         self.changed |= removed;
         Ok(removed)
@@ -143,11 +188,17 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         let mut large = Large::new(self.entry.head(), id);
         let mut walk: Walk<'_> = small.walk();
         while let Some(found) = walk.next()? {
-            large.put_new(self.keyspace.kv, found.name, found.value);
+            large.put_new_expiring(self.keyspace.kv, found.name, found.value, found.expiry_ms);
         }
         self.body = Body::Large(large);
         self.changed = true;
         Ok(())
+    }
+
+    /// [`Self::save`] of a new collection that replaces what was there even if it has no elements.
+    pub fn replace(mut self) {
+        self.changed = true;
+        self.save();
     }
 
     /// Writes the head record if it changed; a collection without elements is no key.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::large::Large;
-use super::small::Walk;
+use super::small::{self, Small, Walk};
 use crate::key;
 use crate::kv::{Kv, StoreError};
 use crate::record::Record;
@@ -18,6 +18,14 @@ pub type VisitElement<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 pub struct Element {
     pub name: Bytes,
     pub value: Bytes,
+}
+
+/// A field of a hash, and when it expires.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Field {
+    pub name: Bytes,
+    pub value: Bytes,
+    pub expiry_ms: Option<u64>,
 }
 
 /// The elements under a key at one moment.
@@ -40,7 +48,8 @@ pub struct Page {
 }
 
 impl Elements {
-    /// Those of `record`, stored under `key` in database `db`.
+    /// Those of `record`, stored under `key` in database `db`; what has expired included, until it is
+    /// looked at as it is [`Self::at`] a moment.
     pub fn of(record: &Record, db: u8, key: &[u8]) -> Result<Self, StoreError> {
         if !record.large {
             return Ok(Self::Small(record.payload.clone()));
@@ -48,11 +57,28 @@ impl Elements {
         Ok(Large::of(record, &key::head_buf(db, key))?.map_or(Self::None, Self::Large))
     }
 
+    /// As they are at a moment: fields that have expired are gone.
+    pub fn at(self, kv: &mut dyn Kv, now_ms: u64) -> Result<Self, StoreError> {
+        match self {
+            Self::Small(payload) if small::due(&payload).is_some_and(|due| due <= now_ms) => {
+                let mut small = Small::decode(&payload)?;
+                small.purge(now_ms)?;
+                let left = Bytes::copy_from_slice(small.payload());
+                Ok(if small.len() == 0 { Self::None } else { Self::Small(left) })
+            }
+            Self::Large(large) => {
+                let large = large.at(kv, now_ms)?;
+                Ok(if large.seen_len() == 0 { Self::None } else { Self::Large(large) })
+            }
+            other => Ok(other),
+        }
+    }
+
     pub fn len(&self) -> Result<u64, StoreError> {
         match self {
             Self::None => Ok(0),
             Self::Small(payload) => Walk::over(payload)?.count(),
-            Self::Large(large) => Ok(large.len()),
+            Self::Large(large) => Ok(large.seen_len()),
         }
     }
 
@@ -70,6 +96,41 @@ impl Elements {
             }
             Self::Large(large) => large.get(kv, name),
         }
+    }
+
+    /// The value of the field called `name`, and when it expires.
+    pub fn field(&self, kv: &mut dyn Kv, name: &[u8]) -> Result<Option<(Bytes, Option<u64>)>, StoreError> {
+        match self {
+            Self::None => Ok(None),
+            Self::Small(payload) => {
+                let found = Walk::over(payload)?.find(name)?;
+                Ok(found.map(|found| (payload.slice_ref(found.value), found.expiry_ms)))
+            }
+            Self::Large(large) => large.field(kv, name),
+        }
+    }
+
+    /// All fields, in the order of [`Self::each`].
+    pub fn fields(&self, kv: &mut dyn Kv) -> Result<Vec<Field>, StoreError> {
+        let mut fields = Vec::new();
+        let mut add = |name: &[u8], value: &[u8], expiry_ms| {
+            let Element { name, value } = element(name, value);
+            fields.push(Field { name, value, expiry_ms });
+        };
+        match self {
+            Self::None => {}
+            Self::Small(payload) => {
+                let mut walk = Walk::over(payload)?;
+                while let Some(found) = walk.next()? {
+                    add(found.name, found.value, found.expiry_ms);
+                }
+            }
+            Self::Large(large) => large.scan_parts(kv, 0, &mut |part| {
+                add(part.name, part.value, part.expiry_ms);
+                ControlFlow::Continue(())
+            })?,
+        }
+        Ok(fields)
     }
 
     /// Visits all elements: in order of insertion if small, in no particular order if large.

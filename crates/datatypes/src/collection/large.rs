@@ -4,12 +4,14 @@ use std::ops::ControlFlow;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::due::large_due;
 use crate::key::{self, KeyBuf, PART_PREFIX, Range};
 use crate::kv::{Kv, KvMut, StoreError};
-use crate::record::{Record, corrupt};
+use crate::record::{Record, Type, corrupt};
 
-/// The only form of a part so far.
 const FORM_PLAIN: u8 = 0;
+/// Of a field that expires: when is before its value.
+const FORM_EXPIRING: u8 = 1;
 const POSITION_BYTES: usize = 4;
 /// Where a part that is no element begins: behind the last position.
 pub(super) const OTHER_PARTS: [u8; POSITION_BYTES] = [0xFF; POSITION_BYTES];
@@ -19,20 +21,36 @@ const COPY_CHUNK: usize = 512;
 /// Called for each element: position, name and value.
 pub type VisitPart<'a> = dyn FnMut(u32, &[u8], &[u8]) -> ControlFlow<()> + 'a;
 
+/// An element as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    pub position: u32,
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+    pub expiry_ms: Option<u64>,
+}
+
 /// A large collection: what its head record tells, and where its parts are.
 #[derive(Debug, Clone)]
 pub struct Large {
     id: u64,
     len: u64,
+    /// For hashes that have had fields with an expiry; see [`super::due`].
+    pub(super) due: Option<u64>,
     /// What the type keeps behind the length.
     rest: Bytes,
-    range: Range<PART_PREFIX>,
+    pub(super) range: Range<PART_PREFIX>,
+    /// The moment at which it is looked at: what has expired by then is not seen.
+    now_ms: u64,
+    /// Elements that are stored but not seen.
+    unseen: u64,
 }
 
 impl Large {
     /// A new one without elements, in the slot and database of `head`.
     pub fn new(head: &[u8], id: u64) -> Self {
-        Self { id, len: 0, rest: Bytes::new(), range: key::parts(head, id) }
+        let range = key::parts(head, id);
+        Self { id, len: 0, due: None, rest: Bytes::new(), range, now_ms: 0, unseen: 0 }
     }
 
     /// That of a record stored under `head`; `None` if the record is not of a large collection.
@@ -40,14 +58,28 @@ impl Large {
         let Some(id) = record.collection_id() else { return Ok(None) };
         let (fields, _) = record.payload.split_first_chunk::<16>().ok_or_else(corrupt)?;
         let len = u64::from_be_bytes(*fields.last_chunk().ok_or_else(corrupt)?);
-        Ok(Some(Self { id, len, rest: record.payload.slice(16..), range: key::parts(head, id) }))
+        let due = large_due(&record.payload).filter(|_| record.kind == Type::Hash);
+        let rest = if due.is_some() { Bytes::new() } else { record.payload.slice(16..) };
+        Ok(Some(Self { id, len, due, rest, range: key::parts(head, id), now_ms: 0, unseen: 0 }))
+    }
+
+    /// As it is at a moment, to change it.
+    pub fn from_moment(self, now_ms: u64) -> Self {
+        Self { now_ms, ..self }
+    }
+
+    /// As it is at a moment, to read it.
+    pub fn at(self, kv: &mut dyn Kv, now_ms: u64) -> Result<Self, StoreError> {
+        let unseen = self.count_due(kv, now_ms)?;
+        Ok(Self { now_ms, unseen, ..self })
     }
 
     /// Payload of the head record.
     pub fn payload(&self) -> Bytes {
-        let mut payload = BytesMut::with_capacity(16 + self.rest.len());
+        let mut payload = BytesMut::with_capacity(24 + self.rest.len());
         payload.put_u64(self.id);
         payload.put_u64(self.len);
+        self.due.into_iter().for_each(|due| payload.put_u64(due));
         payload.put_slice(&self.rest);
         payload.freeze()
     }
@@ -69,32 +101,71 @@ impl Large {
         self.len
     }
 
+    /// How many elements are seen at the moment of [`Self::at`].
+    pub fn seen_len(&self) -> u64 {
+        self.len.saturating_sub(self.unseen)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     pub fn get(&self, kv: &mut dyn Kv, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        kv.get(&self.part(name))?.map(decode).transpose()
+        Ok(self.field(kv, name)?.map(|(value, _)| value))
+    }
+
+    /// The value of an element and when it expires.
+    pub fn field(&self, kv: &mut dyn Kv, name: &[u8]) -> Result<Option<(Bytes, Option<u64>)>, StoreError> {
+        let stored = kv.get(&self.part(name))?.map(decode).transpose()?;
+        Ok(stored.filter(|(_, expiry_ms)| self.sees(*expiry_ms)))
+    }
+
+    fn sees(&self, expiry_ms: Option<u64>) -> bool {
+        expiry_ms.is_none_or(|when| when > self.now_ms)
     }
 
     /// Stores an element; whether it is new.
     pub fn put(&mut self, kv: &mut dyn KvMut, name: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        self.put_expiring(kv, name, value, None)
+    }
+
+    /// Stores an element that may expire; whether it is new.
+    pub fn put_expiring(
+        &mut self,
+        kv: &mut dyn KvMut,
+        name: &[u8],
+        value: &[u8],
+        expiry_ms: Option<u64>,
+    ) -> Result<bool, StoreError> {
         let part = self.part(name);
-        let is_new = kv.get(&part)?.is_none();
-        self.put_part(kv, &part, value);
-        self.len += u64::from(is_new);
-        Ok(is_new)
+        let old = kv.get(&part)?.map(decode).transpose()?.map(|(_, expiry_ms)| expiry_ms);
+        self.reindex(kv, name, old.flatten(), expiry_ms);
+        self.put_part(kv, &part, value, expiry_ms);
+        self.len += u64::from(old.is_none());
+        Ok(old.is_none_or(|expiry_ms| !self.sees(expiry_ms)))
     }
 
     /// Stores an element of which is known that it is new.
     pub fn put_new(&mut self, kv: &mut dyn KvMut, name: &[u8], value: &[u8]) {
-        self.put_part(kv, &self.part(name), value);
+        self.put_new_expiring(kv, name, value, None);
+    }
+
+    /// Likewise, a field that may expire.
+    pub fn put_new_expiring(
+        &mut self,
+        kv: &mut dyn KvMut,
+        name: &[u8],
+        value: &[u8],
+        expiry_ms: Option<u64>,
+    ) {
+        self.reindex(kv, name, None, expiry_ms);
+        self.put_part(kv, &self.part(name), value, expiry_ms);
         self.len += 1;
     }
 
     /// Stores an element of which is known that it is there.
     pub fn replace(&self, kv: &mut dyn KvMut, name: &[u8], value: &[u8]) {
-        self.put_part(kv, &self.part(name), value);
+        self.put_part(kv, &self.part(name), value, None);
     }
 
     /// Removes an element of which is known that it is there.
@@ -106,23 +177,33 @@ impl Large {
     /// Whether the element was there.
     pub fn remove(&mut self, kv: &mut dyn KvMut, name: &[u8]) -> Result<bool, StoreError> {
         let part = self.part(name);
-        if kv.get(&part)?.is_none() {
-            return Ok(false);
-        }
+        let Some((_, expiry_ms)) = kv.get(&part)?.map(decode).transpose()? else { return Ok(false) };
+        self.reindex(kv, name, expiry_ms, None);
         kv.delete(Bytes::copy_from_slice(&part));
         self.len = self.len.saturating_sub(1);
-        Ok(true)
+        Ok(self.sees(expiry_ms))
     }
 
     /// Visits the elements from a position on, in order of their positions.
     pub fn scan(&self, kv: &mut dyn Kv, from: u32, visit: &mut VisitPart<'_>) -> Result<(), StoreError> {
+        self.scan_parts(kv, from, &mut |part| visit(part.position, part.name, part.value))
+    }
+
+    /// Likewise, with their expiry.
+    pub fn scan_parts(
+        &self,
+        kv: &mut dyn Kv,
+        from: u32,
+        visit: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         let mut failed = false;
         let mut start = KeyBuf::from_slice(&self.range.from);
         start.extend_from_slice(&from.to_be_bytes());
         let mut end = KeyBuf::from_slice(&self.range.from);
         end.extend_from_slice(&OTHER_PARTS);
         kv.scan(&start, &end, &mut |stored, value| match split_part(stored, value) {
-            Some((position, name, value)) => visit(position, name, value),
+            Some(part) if !self.sees(part.expiry_ms) => ControlFlow::Continue(()),
+            Some(part) => visit(part),
             None => {
                 failed = true;
                 ControlFlow::Break(())
@@ -177,8 +258,12 @@ impl Large {
         part
     }
 
-    fn put_part(&self, kv: &mut dyn KvMut, part: &[u8], value: &[u8]) {
-        kv.put(Bytes::copy_from_slice(part), Bytes::from([&[FORM_PLAIN], value].concat()));
+    fn put_part(&self, kv: &mut dyn KvMut, part: &[u8], value: &[u8], expiry_ms: Option<u64>) {
+        let stored = match expiry_ms {
+            None => [&[FORM_PLAIN], value].concat(),
+            Some(when) => [&[FORM_EXPIRING], &when.to_be_bytes()[..], value].concat(),
+        };
+        kv.put(Bytes::copy_from_slice(part), Bytes::from(stored));
     }
 }
 
@@ -205,15 +290,25 @@ pub(super) fn mixed(seed: u64, bytes: &[u8]) -> u64 {
     hash ^ hash >> 33
 }
 
-fn split_part<'a>(stored: &'a [u8], value: &'a [u8]) -> Option<(u32, &'a [u8], &'a [u8])> {
+fn split_part<'a>(stored: &'a [u8], value: &'a [u8]) -> Option<Part<'a>> {
     let (position, name) = stored.get(PART_PREFIX..)?.split_first_chunk::<POSITION_BYTES>()?;
-    let (&form, value) = value.split_first()?;
-    (form == FORM_PLAIN).then_some((u32::from_be_bytes(*position), name, value))
+    let (value, expiry_ms) = split_value(value)?;
+    Some(Part { position: u32::from_be_bytes(*position), name, value, expiry_ms })
 }
 
-fn decode(stored: Bytes) -> Result<Bytes, StoreError> {
-    match stored.first() {
-        Some(&FORM_PLAIN) => Ok(stored.slice(1..)),
-        _ => Err(corrupt()),
+fn split_value(stored: &[u8]) -> Option<(&[u8], Option<u64>)> {
+    let (&form, value) = stored.split_first()?;
+    match form {
+        FORM_PLAIN => Some((value, None)),
+        FORM_EXPIRING => {
+            let (when, value) = value.split_first_chunk()?;
+            Some((value, Some(u64::from_be_bytes(*when))))
+        }
+        _ => None,
     }
+}
+
+fn decode(stored: Bytes) -> Result<(Bytes, Option<u64>), StoreError> {
+    let (value, expiry_ms) = split_value(&stored).ok_or_else(corrupt)?;
+    Ok((stored.slice_ref(value), expiry_ms))
 }

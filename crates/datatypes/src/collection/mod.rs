@@ -15,7 +15,7 @@
 //!
 //! A small collection costs one read and one write, whatever is done to it. Of a large one, an
 //! element is one part; the head record is written only when the number of elements changes.
-//! Other forms are reserved, for elements with an expiry of their own.
+//! Fields of hashes may expire, each by itself: [`due`].
 //!
 //! `position` is a hash of the name ([`position`]), so the parts of a collection lie in an order that
 //! looks random and that nothing but the name decides. HSCAN's cursor is such a position: what comes
@@ -30,6 +30,7 @@
 //! Other types ([`sorted`]) add their own parts under `id` ([`ranked`], an index), and their own fields behind the
 //! length in the head record; [`drop_parts`] and RENAME need not know them, COPY copies them.
 
+mod due;
 mod edit;
 mod elements;
 mod large;
@@ -41,8 +42,9 @@ pub mod sorted;
 #[cfg(test)]
 mod tests;
 
+pub use due::{check as check_due, expire_fields, field_due, is_spent};
 pub use edit::Edit;
-pub use elements::{Element, Elements, Page, VisitElement};
-pub use large::{Large, VisitPart, drop_parts, position};
+pub use elements::{Element, Elements, Field, Page, VisitElement};
+pub use large::{Large, Part, VisitPart, drop_parts, position};
 pub use limits::{Limits, SmallLimits};
-pub use small::is_of_integers;
+pub use small::{is_expiring, is_of_integers};

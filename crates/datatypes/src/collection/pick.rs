@@ -110,7 +110,7 @@ fn pick_in_window(
     kv: &mut dyn Kv,
     random: &mut Random,
 ) -> Result<Option<Element>, StoreError> {
-    let width = ((1 << 32) * WINDOW_AVERAGE / large.len().max(1)).max(1);
+    let width = ((1 << 32) * WINDOW_AVERAGE / large.seen_len().max(1)).max(1);
     let start = random.next_u64() as u32;
     let mut window = Vec::new();
     let end = u64::from(start) + width;

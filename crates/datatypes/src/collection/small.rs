@@ -1,5 +1,6 @@
 //! The elements of a small collection, one behind the other.
 
+use super::due::NEVER;
 use crate::kv::StoreError;
 use crate::number::parse_i64;
 use crate::record::corrupt;
@@ -7,12 +8,17 @@ use crate::record::corrupt;
 const FORM_PLAIN: u8 = 0;
 /// All names are integers, in ascending order, without values.
 const FORM_INTEGERS: u8 = 1;
+/// Fields may expire: see [`super::due`].
+const FORM_EXPIRING: u8 = 2;
+/// Form, and when the next field may expire.
+const EXPIRING_HEADER: usize = 1 + 8;
 
 /// An element, and where it lies among its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found<'a> {
     pub name: &'a [u8],
     pub value: &'a [u8],
+    pub expiry_ms: Option<u64>,
     pub start: usize,
     pub end: usize,
 }
@@ -28,6 +34,9 @@ impl<'a> Walk<'a> {
     pub fn over(payload: &'a [u8]) -> Result<Self, StoreError> {
         match payload.first() {
             Some(&(FORM_PLAIN | FORM_INTEGERS)) => Ok(Self { payload, at: 1 }),
+            Some(&FORM_EXPIRING) if payload.len() >= EXPIRING_HEADER => {
+                Ok(Self { payload, at: EXPIRING_HEADER })
+            }
             _ => Err(corrupt()),
         }
     }
@@ -38,7 +47,9 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         let (name, value) = (self.bytes()?, self.bytes()?);
-        Ok(Some(Found { name, value, start, end: self.at }))
+        let expiry_ms =
+            if is_expiring(self.payload) { Some(self.number()?).filter(|&ms| ms > 0) } else { None };
+        Ok(Some(Found { name, value, expiry_ms, start, end: self.at }))
     }
 
     pub fn find(mut self, name: &[u8]) -> Result<Option<Found<'a>>, StoreError> {
@@ -67,17 +78,22 @@ impl<'a> Walk<'a> {
     }
 
     fn length(&mut self) -> Result<usize, StoreError> {
-        let mut length = 0u32;
-        for shift in [0, 7, 14, 21, 28] {
+        u32::try_from(self.number()?).map(|length| length as usize).map_err(|_| corrupt())
+    }
+
+    /// LEB128.
+    fn number(&mut self) -> Result<u64, StoreError> {
+        let mut number = 0u64;
+        for shift in (0..u64::BITS).step_by(7) {
             let byte = *self.payload.get(self.at).ok_or_else(corrupt)?;
             self.at += 1;
-            let low = u32::from(byte & 0x7F);
-            if shift == 28 && low > 0x0F {
+            let low = u64::from(byte & 0x7F);
+            if low << shift >> shift != low {
                 return Err(corrupt());
             }
-            length |= low << shift;
+            number |= low << shift;
             if byte & 0x80 == 0 {
-                return Ok(length as usize);
+                return Ok(number);
             }
         }
         Err(corrupt())
@@ -101,6 +117,11 @@ impl Small {
         Self { payload: vec![FORM_INTEGERS], len: 0 }
     }
 
+    /// When the next field may expire.
+    pub fn due(&self) -> Option<u64> {
+        due(&self.payload)
+    }
+
     pub fn is_of_integers(&self) -> bool {
         is_of_integers(&self.payload)
     }
@@ -122,20 +143,69 @@ impl Small {
     }
 
     pub fn walk(&self) -> Walk<'_> {
-        Walk { payload: &self.payload, at: 1 }
+        let at = if is_expiring(&self.payload) { EXPIRING_HEADER } else { 1 };
+        Walk { payload: &self.payload, at }
     }
 
-    /// Replaces the element in its place, or appends it. Whether it is new.
-    pub fn put(&mut self, name: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+    /// Replaces the element, which may expire, in its place, or appends it. Whether it is new.
+    pub fn put(&mut self, name: &[u8], value: &[u8], expiry_ms: Option<u64>) -> Result<bool, StoreError> {
+        if let Some(when) = expiry_ms {
+            self.make_expiring()?;
+            self.set_due(due(&self.payload).map_or(when, |due| due.min(when)));
+        }
         let mut element = Vec::with_capacity(name.len() + value.len() + 4);
         put_bytes(&mut element, name);
         put_bytes(&mut element, value);
+        if is_expiring(&self.payload) {
+            put_number(&mut element, expiry_ms.unwrap_or(0));
+        }
         let found = self.walk().find(name)?.map(|found| found.start..found.end);
         let end = self.payload.len();
         let is_new = found.is_none();
         self.payload.splice(found.unwrap_or(end..end), element);
         self.len += u64::from(is_new);
         Ok(is_new)
+    }
+
+    /// Removes the fields that have expired; how many they were.
+    pub fn purge(&mut self, now_ms: u64) -> Result<usize, StoreError> {
+        let (mut kept, mut next, mut removed) = (Vec::new(), NEVER, 0);
+        let mut walk = self.walk();
+        while let Some(found) = walk.next()? {
+            if found.expiry_ms.is_some_and(|when| when <= now_ms) {
+                removed += 1;
+                continue;
+            }
+            next = next.min(found.expiry_ms.unwrap_or(NEVER));
+            kept.extend_from_slice(&self.payload[found.start..found.end]);
+        }
+        if is_expiring(&self.payload) {
+            self.payload.truncate(EXPIRING_HEADER);
+            self.payload.extend(kept);
+            self.set_due(next);
+        }
+        self.len -= removed;
+        Ok(removed as usize)
+    }
+
+    /// Gives each element room for an expiry.
+    fn make_expiring(&mut self) -> Result<(), StoreError> {
+        if is_expiring(&self.payload) {
+            return Ok(());
+        }
+        let mut payload = vec![FORM_EXPIRING];
+        payload.extend(NEVER.to_be_bytes());
+        let mut walk = self.walk();
+        while let Some(found) = walk.next()? {
+            payload.extend_from_slice(&self.payload[found.start..found.end]);
+            put_number(&mut payload, 0);
+        }
+        self.payload = payload;
+        Ok(())
+    }
+
+    fn set_due(&mut self, due: u64) {
+        self.payload[1..EXPIRING_HEADER].copy_from_slice(&due.to_be_bytes());
     }
 
     /// Adds a number, written as `name`, to one of integers. Whether it is new.
@@ -185,13 +255,28 @@ pub fn is_of_integers(payload: &[u8]) -> bool {
     payload.first() == Some(&FORM_INTEGERS)
 }
 
+/// Whether fields in the payload of a small hash may expire.
+pub fn is_expiring(payload: &[u8]) -> bool {
+    payload.first() == Some(&FORM_EXPIRING)
+}
+
+/// When the next field in the payload of a small hash may expire.
+pub fn due(payload: &[u8]) -> Option<u64> {
+    let due = payload.get(1..).and_then(<[u8]>::first_chunk).filter(|_| is_expiring(payload))?;
+    Some(u64::from_be_bytes(*due))
+}
+
 /// Names and values are arguments of a command, which is shorter than 4 GiB.
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut length = bytes.len() as u32;
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
+    put_number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+/// LEB128.
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }

@@ -26,13 +26,15 @@ type Place = (u8, usize);
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
     String,
-    Hash { fields: BTreeMap<Vec<u8>, Vec<u8>>, large: bool },
+    Hash { fields: BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>, large: bool },
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Put(Place, Vec<(u8, String)>),
     Remove(Place, Vec<u8>),
+    /// Fields that are there expire so many milliseconds later, or never.
+    ExpireFields(Place, Vec<u8>, Option<u64>),
     SetString(Place),
     Delete(Place),
     Rename(Place, usize),
@@ -50,6 +52,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (place(), pairs).prop_map(|(at, pairs)| Step::Put(at, pairs)),
         4 => (place(), names()).prop_map(|(at, names)| Step::Remove(at, names)),
+        6 => (place(), names(), prop::option::weighted(0.8, 1..30u64))
+            .prop_map(|(at, names, ms)| Step::ExpireFields(at, names, ms)),
         1 => place().prop_map(Step::SetString),
         1 => place().prop_map(Step::Delete),
         3 => (place(), 0..KEYS.len()).prop_map(|(from, to)| Step::Rename(from, to)),
@@ -78,7 +82,17 @@ impl World {
 
     fn expire_model(&mut self) {
         let now_ms = self.now_ms;
-        self.model.retain(|_, (_, expiry)| expiry.is_none_or(|when| now_ms < when));
+        let lives = |expiry: &Option<u64>| expiry.is_none_or(|when| now_ms < when);
+        self.model.retain(|_, (value, expiry)| {
+            let left = match value {
+                Value::Hash { fields, .. } => {
+                    fields.retain(|_, (_, expiry)| lives(expiry));
+                    !fields.is_empty()
+                }
+                Value::String => true,
+            };
+            left && lives(expiry)
+        });
     }
 
     fn take(&mut self, step: &Step) {
@@ -86,6 +100,7 @@ impl World {
         match step {
             Step::Put(at, pairs) => self.put(*at, pairs),
             Step::Remove(at, names) => self.remove(*at, names),
+            Step::ExpireFields(at, names, ms) => self.expire_fields(*at, names, *ms),
             Step::SetString((db, key)) => {
                 let mut keyspace = self.keyspace(*db);
                 let entry = keyspace.entry(KEYS[*key].as_bytes()).unwrap();
@@ -154,7 +169,7 @@ impl World {
         let Value::Hash { fields, large } = &mut value.0 else { return };
         let mut expected = Vec::new();
         for (name, value) in pairs {
-            expected.push(fields.insert(vec![*name], value.clone().into()).is_none());
+            expected.push(fields.insert(vec![*name], (value.clone().into(), None)).is_none());
             *large |= fields.len() > 3 || value.len() > 4;
         }
         let mut keyspace = self.keyspace(at.0);
@@ -163,6 +178,24 @@ impl World {
         for ((name, value), is_new) in pairs.iter().zip(expected) {
             assert_eq!(edit.put(&[*name], value.as_bytes()).unwrap(), is_new);
             assert_eq!(edit.get(&[*name]).unwrap().unwrap(), value);
+        }
+        edit.save();
+    }
+
+    fn expire_fields(&mut self, at: Place, names: &[u8], ms: Option<u64>) {
+        let when = ms.map(|ms| self.now_ms + ms);
+        let Some((Value::Hash { fields, .. }, _)) = self.model.get_mut(&at) else { return };
+        for name in names {
+            fields.entry(vec![*name]).and_modify(|(_, expiry)| *expiry = when);
+        }
+        let mut keyspace = self.keyspace(at.0);
+        let entry = keyspace.entry(KEYS[at.1].as_bytes()).unwrap();
+        let mut edit = keyspace.edit(entry, Type::Hash, LIMITS).unwrap();
+        for name in names {
+            if let Some((value, _)) = edit.field(&[*name]).unwrap() {
+                assert!(!edit.put_expiring(&[*name], &value, when).unwrap());
+                assert_eq!(edit.field(&[*name]).unwrap(), Some((value, when)));
+            }
         }
         edit.save();
     }
@@ -205,11 +238,18 @@ impl World {
             return Value::String;
         }
         let elements = Elements::of(record, db, key.as_bytes()).unwrap();
+        let elements = elements.at(&mut self.kv, self.now_ms).unwrap();
         let all = elements.all(&mut self.kv).unwrap();
         assert_eq!(elements.len().unwrap(), all.len() as u64);
-        let fields: BTreeMap<_, _> =
-            all.into_iter().map(|element| (element.name.to_vec(), element.value.to_vec())).collect();
-        for (name, value) in &fields {
+        let fields = elements.fields(&mut self.kv).unwrap();
+        assert!(fields.iter().map(|field| &field.name).eq(all.iter().map(|element| &element.name)));
+        let fields: BTreeMap<_, _> = fields
+            .into_iter()
+            .map(|field| (field.name.to_vec(), (field.value.to_vec(), field.expiry_ms)))
+            .collect();
+        for (name, (value, expiry_ms)) in &fields {
+            let found = elements.field(&mut self.kv, name).unwrap();
+            assert_eq!(found, Some((Bytes::copy_from_slice(value), *expiry_ms)));
             assert_eq!(elements.get(&mut self.kv, name).unwrap().as_deref(), Some(&value[..]));
         }
         assert_eq!(elements.get(&mut self.kv, b"none").unwrap(), None);
@@ -276,8 +316,8 @@ proptest! {
     fn small_payloads_survive_the_round_trip(pairs in prop::collection::btree_map(any::<Vec<u8>>(), prop::collection::vec(any::<u8>(), 0..300), 0..9)) {
         let mut small = Small::new();
         for (name, value) in &pairs {
-            prop_assert!(small.put(name, value).unwrap());
-            prop_assert!(!small.put(name, value).unwrap());
+            prop_assert!(small.put(name, value, None).unwrap());
+            prop_assert!(!small.put(name, value, None).unwrap());
         }
         let decoded = Small::decode(small.payload()).unwrap();
         prop_assert_eq!(decoded.len(), pairs.len() as u64);
@@ -292,6 +332,9 @@ fn lengths_are_bounded() {
     for payload in [
         &b""[..],
         b"\x02",
+        b"\x03",
+        b"\x02\0\0\0\0\0\0\0\0\x01a\x00",
+        b"\x02\0\0\0\0\0\0\0\0\x01a\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",
         b"\x00\x05abc",
         b"\x00\xff\xff\xff\xff\x0f",
         b"\x00\xff\xff\xff\xff\x1f",
@@ -332,6 +375,31 @@ fn a_large_collection_goes_in_two_writes_and_moves_in_two() {
     keyspace.remove(entry);
     assert_eq!(kv.writes, 2);
     assert!(kv.kv.is_empty());
+}
+
+#[test]
+fn what_is_due_of_a_large_hash_is_found_without_looking_at_the_others() {
+    let mut kv = Counting::default();
+    hash_of(&mut kv.kv, 1000);
+    let mut keyspace = Keyspace::new(&mut kv, 0, 1, 2);
+    let entry = keyspace.entry(b"k").unwrap();
+    let mut edit = keyspace.edit(entry, Type::Hash, LIMITS).unwrap();
+    for number in 0..500u64 {
+        edit.put_expiring(number.to_string().as_bytes(), b"v", Some(100 + number)).unwrap();
+    }
+    edit.save();
+    check_invariants(&kv.kv);
+    (kv.reads, kv.writes) = (0, 0);
+    assert_eq!(crate::active_expire(&mut kv, 101, 10).unwrap(), 2);
+    assert_eq!((kv.reads, kv.writes), (6, 7));
+    assert_eq!(crate::active_expire(&mut kv, 300, 10).unwrap(), 10);
+    assert_eq!(crate::active_expire(&mut kv, 300, 1000).unwrap(), 189);
+    assert_eq!(crate::active_expire(&mut kv, 300, 1000).unwrap(), 0);
+    check_invariants(&kv.kv);
+    assert_eq!(crate::active_expire(&mut kv, 5000, 1000).unwrap(), 299);
+    let record = Reader::new(&mut kv, 0, 5000).lookup(b"k").unwrap().unwrap();
+    assert_eq!((record.due(), Elements::of(&record, 0, b"k").unwrap().len().unwrap()), (None, 500));
+    check_invariants(&kv.kv);
 }
 
 #[test]

@@ -20,10 +20,12 @@
 
 mod crc64;
 mod hash;
+mod json;
 mod listpack;
 mod lzf;
 mod payload;
 mod read;
+mod set;
 mod sorted;
 #[cfg(test)]
 mod tests;
@@ -31,14 +33,15 @@ mod value;
 mod write;
 
 pub use hash::dump_hash;
-pub use payload::{VERSION, seal, unseal};
+pub use payload::{VERSION, VERSION_MAX, seal, unseal};
+pub use set::{Members, dump_set};
 pub use sorted::dump_sorted_set;
 pub use value::{Value, dump, restore};
 
 /// Why a payload is not taken, or a value not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RdbError {
-    #[error("the version is newer than {VERSION}, or the checksum is wrong")]
+    #[error("the version is newer than {VERSION_MAX}, or the checksum is wrong")]
     Footer,
     #[error("the bytes are not an RDB value")]
     Format,

@@ -5,8 +5,10 @@ use bytes::{BufMut, BytesMut};
 use super::RdbError;
 use super::crc64::crc64;
 
-/// What Redis 7.2 writes, and the newest that it reads.
+/// What Redis 7.2 writes.
 pub const VERSION: u16 = 11;
+/// What Redis 7.4 writes: the newest that is read, and what is written where 7.2 has no form for it.
+pub const VERSION_MAX: u16 = 12;
 
 pub(super) const FOOTER_BYTES: usize = 2 + CRC_BYTES;
 const CRC_BYTES: usize = 8;
@@ -22,7 +24,7 @@ pub fn seal(payload: &mut BytesMut, version: u16) {
 pub fn unseal(payload: &[u8]) -> Result<&[u8], RdbError> {
     let (summed, crc) = payload.split_last_chunk::<CRC_BYTES>().ok_or(RdbError::Footer)?;
     let (body, version) = summed.split_last_chunk().ok_or(RdbError::Footer)?;
-    if u16::from_le_bytes(*version) > VERSION || u64::from_le_bytes(*crc) != crc64(summed) {
+    if u16::from_le_bytes(*version) > VERSION_MAX || u64::from_le_bytes(*crc) != crc64(summed) {
         return Err(RdbError::Footer);
     }
     Ok(body)

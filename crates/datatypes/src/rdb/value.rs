@@ -8,13 +8,14 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::RdbError;
-use super::hash;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
-use super::sorted;
+use super::set::{self, Members};
 use super::write::put_string;
-use crate::collection::Element;
+use super::{hash, json, sorted};
 use crate::collection::sorted::Scored;
+use crate::collection::{Element, Field};
+use crate::json::Json;
 use crate::record::{Record, Type};
 
 /// The byte before a value.
@@ -30,9 +31,13 @@ pub enum Value<'a> {
     Hash(Vec<Element>),
     /// At least one member; members may repeat.
     SortedSet(Vec<Scored>),
+    Json(Json),
+    /// Likewise; they may expire.
+    ExpiringHash(Vec<Field>),
+    Set(Members),
 }
 
-/// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`].)
+/// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
 pub fn dump(record: &Record) -> Result<Bytes, RdbError> {
     let mut out = BytesMut::with_capacity(1 + LENGTH_BYTES_MAX + record.payload.len() + FOOTER_BYTES);
     body(record, &mut out)?;
@@ -45,6 +50,10 @@ fn body(record: &Record, out: &mut BytesMut) -> Result<(), RdbError> {
         Type::String => {
             out.put_u8(STRING);
             put_string(out, &record.payload);
+            Ok(())
+        }
+        Type::Json => {
+            json::write(out, &record.payload);
             Ok(())
         }
         other => Err(RdbError::Unsupported(other.name())),
@@ -60,19 +69,29 @@ pub fn restore(payload: &[u8]) -> Result<Value<'_>, RdbError> {
 }
 
 fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
-    let name = match input.byte()? {
+    let kind = input.byte()?;
+    let name = match kind {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
         sorted::TEXTS => return sorted::read(input, sorted::text).map(Value::SortedSet),
         sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
         sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
+        json::MODULE => return json::read(input).map(Value::Json),
+        hash::EXPIRING | hash::EXPIRING_PRE_GA => {
+            return hash::read_expiring(input, kind).map(Value::ExpiringHash);
+        }
+        hash::EXPIRING_LISTPACK | hash::EXPIRING_LISTPACK_PRE_GA => {
+            return hash::read_expiring_listpack(input, kind).map(Value::ExpiringHash);
+        }
+        set::SET => return set::read(input).map(Value::Set),
+        set::SET_INTSET => return set::read_intset(input).map(Value::Set),
+        set::SET_LISTPACK => return set::read_listpack(input).map(Value::Set),
         1 | 10 | 14 | 18 => Type::List.name(),
-        2 | 11 | 20 => Type::Set.name(),
         12 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         15 | 19 | 21 => Type::Stream.name(),
-        6 | 7 => "module",
+        6 => "module",
         _ => return Err(RdbError::Format),
     };
     Err(RdbError::Unsupported(name))

@@ -28,7 +28,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use commands::wire;
 use proto::v1::{Batch, BatchReply, LeaderHint, Refusal};
-use topology::{GroupId, StoreId, Version};
+use topology::{GroupId, Slot, StoreId, Version};
 
 use self::{
     backoff::Rng,
@@ -157,6 +157,13 @@ impl<S: Origin> Session<S> {
 
     pub fn routes(&self) -> &Arc<Routes> {
         &self.routes
+    }
+
+    /// The group of a slot, and who is believed to lead it.
+    pub fn leader_of(&self, slot: Slot) -> Option<(GroupId, StoreId)> {
+        let index = self.routes.index_of(slot)?;
+        let queue = &self.queues[self.by_route[index]];
+        Some((queue.group, queue.target?))
     }
 
     /// Takes a command in. Its answer may be among the effects at once.

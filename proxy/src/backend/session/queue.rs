@@ -195,6 +195,8 @@ impl<S: Origin> Queue<S> {
             acked_seq,
             commands,
             deadline_ms: u32::try_from(patience_ms).unwrap_or(u32::MAX),
+            finished_sessions: Vec::new(),
+            limits: Vec::new(),
         });
         self.count_in_flight();
     }

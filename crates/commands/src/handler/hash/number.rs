@@ -1,4 +1,4 @@
-//! Fields as counters.
+//! Fields as counters. They expire when they did before.
 
 use bytes::Bytes;
 use datatypes::KvMut;
@@ -14,12 +14,14 @@ pub fn hincrby(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (field, amount) = (args.at(1)?, args.int(2)?);
     let mut keyspace = keyspace(kv, cx);
     let mut hash = edit(&mut keyspace, args, cx)?;
-    let value = match hash.get(field)? {
-        Some(stored) => parse_i64(&stored).ok_or(CommandError::HashValueNotInteger)?,
-        None => 0,
+    let (value, expiry_ms) = match hash.field(field)? {
+        Some((stored, expiry_ms)) => {
+            (parse_i64(&stored).ok_or(CommandError::HashValueNotInteger)?, expiry_ms)
+        }
+        None => (0, None),
     };
     let sum = value.checked_add(amount).ok_or(CommandError::IncrementOverflow)?;
-    hash.put(field, itoa::Buffer::new().format(sum).as_bytes())?;
+    hash.put_expiring(field, itoa::Buffer::new().format(sum).as_bytes(), expiry_ms)?;
     hash.save();
     Ok(Reply::Int(sum))
 }
@@ -32,11 +34,11 @@ pub fn hincrbyfloat(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     }
     let mut keyspace = keyspace(kv, cx);
     let mut hash = edit(&mut keyspace, args, cx)?;
-    let stored = hash.get(field)?.unwrap_or_else(|| Bytes::from_static(b"0"));
+    let (stored, expiry_ms) = hash.field(field)?.unwrap_or((Bytes::from_static(b"0"), None));
     let value = LongDouble::parse(&stored).ok_or(CommandError::HashValueNotFloat)?;
     let sum = value.checked_add(amount).ok_or(CommandError::IncrementNotFinite)?;
     let text = Bytes::from(sum.to_text());
-    hash.put(field, &text)?;
+    hash.put_expiring(field, &text, expiry_ms)?;
     hash.save();
     Ok(Reply::Bulk(text))
 }

@@ -1,7 +1,8 @@
 //! DUMP and RESTORE: values in the form of Redis's RDB files.
 
-use datatypes::rdb::{self, RdbError, Value};
-use datatypes::{Edit, Element, Elements, Kv, KvMut, Scored, SortedEdit, SortedSet, Type};
+use datatypes::json::Document;
+use datatypes::rdb::{self, Members, RdbError, Value};
+use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, Scored, SortedEdit, SortedSet, Type};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace, print_score, reader};
@@ -13,8 +14,12 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
     let Some(record) = reader(kv, cx).lookup(key)? else { return Ok(Reply::Null) };
     Ok(Reply::Bulk(match record.kind {
         Type::Hash => {
-            let fields = Elements::of(&record, cx.db, key)?.all(kv)?;
-            rdb::dump_hash(&fields, record.large)
+            let fields = Elements::of(&record, cx.db, key)?.at(kv, cx.now_ms)?.fields(kv)?;
+            rdb::dump_hash(&record, &fields)
+        }
+        Type::Set => {
+            let members = Elements::of(&record, cx.db, key)?.all(kv)?;
+            rdb::dump_set(&record, &members)
         }
         Type::SortedSet => {
             let elements = SortedSet::of(&record, cx.db, key)?.slice(kv, 0..u64::MAX)?;
@@ -47,6 +52,18 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             let set = keyspace.create_sorted(entry, cx.limits.sorted_set, expiry_ms);
             restore_sorted_set(set, &elements)?;
         }
+        Value::Json(root) => {
+            let record = Document::new(root).record(expiry_ms)?;
+            keyspace.put(entry, &record);
+        }
+        Value::ExpiringHash(fields) => {
+            let hash = keyspace.create(entry, Type::Hash, cx.limits.hash, expiry_ms);
+            restore_expiring(hash, &fields, cx)?;
+        }
+        Value::Set(members) => {
+            let set = keyspace.create(entry, Type::Set, cx.limits.set, expiry_ms);
+            restore_members(set, &members, cx)?;
+        }
     }
     Ok(Reply::OK)
 }
@@ -68,6 +85,36 @@ fn restore_elements(mut collection: Edit<'_, '_>, elements: &[Element]) -> Resul
         }
     }
     collection.save();
+    Ok(())
+}
+
+/// Fields that have expired meanwhile stay away, and the key too if all have.
+fn restore_expiring(mut hash: Edit<'_, '_>, fields: &[Field], cx: &Cx) -> Result<(), CommandError> {
+    for Field { name, value, expiry_ms } in fields {
+        let lives = expiry_ms.is_none_or(|when| when > cx.now_ms);
+        if lives && !hash.put_expiring(name, value, *expiry_ms)? {
+            return Err(RdbError::Format.into());
+        }
+    }
+    hash.replace();
+    Ok(())
+}
+
+fn restore_members(mut set: Edit<'_, '_>, members: &Members, cx: &Cx) -> Result<(), CommandError> {
+    let limit = if members.listpack { cx.limits.set.entries } else { cx.limits.set_integers };
+    if members.listpack {
+        set.forget_integers();
+    }
+    // As Redis, which decides by their number before it looks at them.
+    if members.members.len() as u64 > limit {
+        set.grow()?;
+    }
+    for member in &members.members {
+        if !set.add(member, cx.limits.set_integers)? {
+            return Err(RdbError::Format.into());
+        }
+    }
+    set.save();
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! OBJECT: how Redis would hold a value.
 
-use datatypes::collection::is_of_integers;
+use datatypes::collection::{is_expiring, is_of_integers};
 use datatypes::number::parse_i64;
 use datatypes::{Kv, Record, StringForm, Type};
 use resp::Reply;
@@ -25,8 +25,10 @@ fn encoding_of(record: &Record) -> &'static str {
         Type::Set | Type::Hash if record.large => "hashtable",
         Type::SortedSet if record.large => "skiplist",
         Type::Set if is_of_integers(&record.payload) => "intset",
+        Type::Hash if is_expiring(&record.payload) => "listpackex",
         Type::List | Type::Set | Type::Hash | Type::SortedSet => "listpack",
         Type::Stream => "stream",
+        Type::Json => "raw",
     }
 }
 

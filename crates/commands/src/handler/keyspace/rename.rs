@@ -1,11 +1,10 @@
-//! Moving and copying a key. Both keys are in one slot, the proxy sees to that.
+//! Moving and copying a key, to another name or database. Both keys are in one slot, the proxy sees to that.
 
 use datatypes::KvMut;
-use datatypes::number::parse_i64;
 use resp::Reply;
 
 use super::super::{Outcome, flag, keyspace};
-use crate::args::is;
+use crate::args::{int, is};
 use crate::{Args, CommandError, Cx, DATABASES};
 
 pub fn rename(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
@@ -66,7 +65,25 @@ pub fn copy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     Ok(flag(true))
 }
 
+/// MOVE key db: not over a key that is there. Its expiry goes with it.
+pub fn move_to_database(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    let (key, db) = (args.at(0)?, database(args.at(1)?)?);
+    if db == cx.db {
+        return Err(CommandError::SameObject);
+    }
+    let mut keyspace = keyspace(kv, cx);
+    let (source, target) = (keyspace.entry(key)?, keyspace.entry_in(db, key)?);
+    if source.live().is_none() || target.live().is_some() {
+        return Ok(flag(false));
+    }
+    keyspace.rename(source, target)?;
+    Ok(flag(true))
+}
+
 fn database(text: &[u8]) -> Result<u8, CommandError> {
-    let number = parse_i64(text).and_then(|n| i32::try_from(n).ok()).ok_or(CommandError::NotInteger)?;
+    let number = int(text)?;
+    if i32::try_from(number).is_err() {
+        return Err(CommandError::NotBetween(i32::MIN.into(), i32::MAX.into()));
+    }
     u8::try_from(number).ok().filter(|&db| db < DATABASES).ok_or(CommandError::DatabaseOutOfRange)
 }

@@ -60,17 +60,13 @@ fn store(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, combine: Combine) -> Outc
     Ok(count(members.len()))
 }
 
-fn sets(kv: &mut dyn Kv, keys: &[&[u8]], cx: &Cx) -> Result<Vec<Elements>, CommandError> {
+pub(super) fn sets(kv: &mut dyn Kv, keys: &[&[u8]], cx: &Cx) -> Result<Vec<Elements>, CommandError> {
     keys.iter().map(|key| elements(kv, key, Type::Set, cx)).collect()
 }
 
 /// Goes through the smallest set and asks the others.
 fn intersection(kv: &mut dyn Kv, sets: &[Elements]) -> Result<Vec<Bytes>, CommandError> {
-    let mut by_size = Vec::with_capacity(sets.len());
-    for set in sets {
-        by_size.push((set.len()?, set));
-    }
-    by_size.sort_by_key(|(len, _)| *len);
+    let by_size = by_size(sets)?;
     let Some(((_, smallest), others)) = by_size.split_first() else { return Ok(Vec::new()) };
     let mut common = Vec::new();
     for member in smallest.all(kv)? {
@@ -81,7 +77,21 @@ fn intersection(kv: &mut dyn Kv, sets: &[Elements]) -> Result<Vec<Bytes>, Comman
     Ok(common)
 }
 
-fn is_in_all(kv: &mut dyn Kv, sets: &[(u64, &Elements)], member: &[u8]) -> Result<bool, CommandError> {
+/// The sets and their sizes, the smallest first.
+pub(super) fn by_size(sets: &[Elements]) -> Result<Vec<(u64, &Elements)>, CommandError> {
+    let mut by_size = Vec::with_capacity(sets.len());
+    for set in sets {
+        by_size.push((set.len()?, set));
+    }
+    by_size.sort_by_key(|(len, _)| *len);
+    Ok(by_size)
+}
+
+pub(super) fn is_in_all(
+    kv: &mut dyn Kv,
+    sets: &[(u64, &Elements)],
+    member: &[u8],
+) -> Result<bool, CommandError> {
     for (_, set) in sets {
         if set.get(kv, member)?.is_none() {
             return Ok(false);
