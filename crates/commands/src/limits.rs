@@ -26,13 +26,14 @@ const fn limit(
 }
 
 impl Limit {
-    const fn memory(mut self) -> Self {
-        self.is_memory = true;
+    const fn between(mut self, min: i32, max: i32) -> Self {
+        self.min = min as i64;
+        self.max = max as i64;
         self
     }
 
-    const fn at_least(mut self, min: i64) -> Self {
-        self.min = min;
+    const fn memory(mut self) -> Self {
+        self.is_memory = true;
         self
     }
 }
@@ -67,7 +68,7 @@ pub static LIMITS: [Limit; COUNT] = [
     limit("list-max-listpack-size", Some("list-max-ziplist-size"), -2, |limits, n| {
         limits.list = ListLimit::of_option(n);
     })
-    .at_least(-5),
+    .between(i32::MIN, i32::MAX),
     limit("stream-node-max-bytes", None, 4096, |limits, n| limits.stream.node_bytes = entries(n)).memory(),
     limit("stream-node-max-entries", None, 100, |limits, n| limits.stream.node_entries = entries(n)),
 ];

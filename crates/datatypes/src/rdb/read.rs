@@ -30,6 +30,10 @@ impl<'a> Input<'a> {
         self.0.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A string in any encoding; borrowed if it is there as it is.
     pub fn string(&mut self) -> Result<Cow<'a, [u8]>, RdbError> {
         let decimal = |number: i32| Ok(Cow::Owned(number.to_string().into_bytes()));
