@@ -81,6 +81,9 @@ impl Front {
         if !self.session.authenticated && !spec.flags.has(flag::NO_AUTH) {
             return Err(Reply::error("NOAUTH Authentication required."));
         }
+        if local::only_listens(self) {
+            local::check_mode(spec)?;
+        }
         Ok(spec)
     }
 

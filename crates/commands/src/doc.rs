@@ -19,10 +19,11 @@ pub enum Group {
     Cluster,
     Transactions,
     Scripting,
+    PubSub,
 }
 
 impl Group {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -36,6 +37,7 @@ impl Group {
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
+        Self::PubSub,
         Self::Connection,
         Self::Server,
         Self::Cluster,
@@ -59,6 +61,7 @@ impl Group {
             Self::Cluster => "cluster",
             Self::Transactions => "transactions",
             Self::Scripting => "scripting",
+            Self::PubSub => "pubsub",
         }
     }
 }

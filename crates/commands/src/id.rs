@@ -345,9 +345,24 @@ pub enum Id {
     Xtrim = 337,
     Sort = 338,
     SortRo = 339,
+    Psubscribe = 340,
+    Publish = 341,
+    Pubsub = 342,
+    PubsubChannels = 343,
+    PubsubHelp = 344,
+    PubsubNumpat = 345,
+    PubsubNumsub = 346,
+    PubsubShardchannels = 347,
+    PubsubShardnumsub = 348,
+    Punsubscribe = 349,
+    Spublish = 350,
+    Ssubscribe = 351,
+    Subscribe = 352,
+    Sunsubscribe = 353,
+    Unsubscribe = 354,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::SortRo as usize + 1;
+    pub const COUNT: usize = Self::Unsubscribe as usize + 1;
 }

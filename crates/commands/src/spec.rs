@@ -164,6 +164,14 @@ pub enum ProxyCommand {
     Monitor,
     Multi,
     Ping,
+    Psubscribe,
+    Publish,
+    PubsubChannels,
+    PubsubNumPat,
+    PubsubNumSub,
+    PubsubShardChannels,
+    PubsubShardNumSub,
+    Punsubscribe,
     Quit,
     ReadOnly,
     ReadWrite,
@@ -172,7 +180,12 @@ pub enum ProxyCommand {
     SlowlogGet,
     SlowlogLen,
     SlowlogReset,
+    Spublish,
+    Ssubscribe,
+    Subscribe,
+    Sunsubscribe,
     Time,
+    Unsubscribe,
     Unwatch,
     Watch,
 }
@@ -395,6 +408,12 @@ impl Spec {
     /// Adds bits of [`crate::flags::category`].
     pub(crate) const fn acl(mut self, bits: u32) -> Self {
         self.explicit_categories |= bits;
+        self
+    }
+
+    /// Keys of a command whose constructor takes none.
+    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
         self
     }
 

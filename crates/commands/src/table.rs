@@ -11,6 +11,7 @@ mod internal;
 mod json;
 mod keyspace;
 mod list;
+mod pubsub;
 mod scripting;
 mod server;
 mod set;
@@ -22,7 +23,7 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 18] = [
+static FAMILIES: [&[Spec]; 19] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -38,6 +39,7 @@ static FAMILIES: [&[Spec]; 18] = [
     sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
+    pubsub::ROWS,
     connection::ROWS,
     server::ROWS,
     cluster::ROWS,

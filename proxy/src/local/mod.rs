@@ -7,12 +7,14 @@ mod config;
 mod connection;
 mod info;
 mod logs;
+mod pubsub;
 mod transaction;
 mod watch;
 
 use commands::{Args, CommandError, ProxyCommand, Spec, functions, introspect, memory};
 use resp::Reply;
 
+pub use pubsub::{check_mode, leave as leave_pubsub, only_listens};
 pub use transaction::{Transaction, queue};
 pub use watch::Watching;
 
@@ -42,6 +44,19 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         | P::ClusterSlots => cluster::run(front, args, call),
         P::ConfigRewrite => config::rewrite(front, call),
         P::Info => info::run(front, args, call),
+        P::Psubscribe
+        | P::Publish
+        | P::PubsubChannels
+        | P::PubsubNumPat
+        | P::PubsubNumSub
+        | P::PubsubShardChannels
+        | P::PubsubShardNumSub
+        | P::Punsubscribe
+        | P::Spublish
+        | P::Ssubscribe
+        | P::Subscribe
+        | P::Sunsubscribe
+        | P::Unsubscribe => pubsub::run(front, command, args, call),
         _ => {
             let reply = immediate(front, command, args, call.spec).unwrap_or_else(|error| error);
             front.reply(&reply);
@@ -75,6 +90,19 @@ pub fn is_immediate(command: ProxyCommand) -> bool {
             | P::ClusterSlots
             | P::ConfigRewrite
             | P::Info
+            | P::Psubscribe
+            | P::Publish
+            | P::PubsubChannels
+            | P::PubsubNumPat
+            | P::PubsubNumSub
+            | P::PubsubShardChannels
+            | P::PubsubShardNumSub
+            | P::Punsubscribe
+            | P::Spublish
+            | P::Ssubscribe
+            | P::Subscribe
+            | P::Sunsubscribe
+            | P::Unsubscribe
             | P::Auth
             | P::Hello
             | P::Reset
@@ -89,6 +117,7 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
     match command {
         P::Auth => connection::auth(front, args),
         P::Hello => connection::hello(front, args),
+        P::Ping if pubsub::only_listens(front) => pubsub::ping(args),
         P::Ping => connection::ping(args),
         P::Echo => Ok(Reply::bulk(args[0])),
         P::Reset => connection::reset(front),
