@@ -360,9 +360,23 @@ pub enum Id {
     Subscribe = 352,
     Sunsubscribe = 353,
     Unsubscribe = 354,
+    Eval = 355,
+    EvalRo = 356,
+    Evalsha = 357,
+    EvalshaRo = 358,
+    Script = 359,
+    ScriptDebug = 360,
+    ScriptExists = 361,
+    ScriptFlush = 362,
+    ScriptHelp = 363,
+    ScriptKill = 364,
+    ScriptLoad = 365,
+    DropScripts = 366,
+    KnowScripts = 367,
+    StoreScript = 368,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Unsubscribe as usize + 1;
+    pub const COUNT: usize = Self::StoreScript as usize + 1;
 }

@@ -58,6 +58,20 @@ pub enum GroupCommand {
     Transaction,
     /// Ends the waiting of a command, which was sent in the same session.
     StopWaiting,
+    Script(ScriptCommand),
+}
+
+/// Lua scripts, which call other commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScriptCommand {
+    /// EVAL, EVAL_RO
+    Eval,
+    /// EVALSHA, EVALSHA_RO
+    EvalSha,
+    /// This group's part of SCRIPT LOAD, EXISTS and FLUSH.
+    Store,
+    Know,
+    Drop,
 }
 
 /// How the proxy makes one reply of several.
@@ -176,6 +190,11 @@ pub enum ProxyCommand {
     ReadOnly,
     ReadWrite,
     Reset,
+    ScriptDebug,
+    ScriptExists,
+    ScriptFlush,
+    ScriptKill,
+    ScriptLoad,
     Select,
     SlowlogGet,
     SlowlogLen,
@@ -349,6 +368,10 @@ pub(crate) const fn group(
     let mut row = new(id, name, arity, kind);
     row.keys = keys;
     row
+}
+
+pub(crate) const fn script(command: ScriptCommand, writes: bool) -> Kind {
+    Kind::Group { command: GroupCommand::Script(command), writes }
 }
 
 pub(crate) const fn local(id: Id, name: &'static str, arity: i32, command: ProxyCommand) -> Spec {

@@ -8,6 +8,7 @@ mod connection;
 mod info;
 mod logs;
 mod pubsub;
+mod script;
 mod transaction;
 mod watch;
 
@@ -43,6 +44,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         | P::ClusterShards
         | P::ClusterSlots => cluster::run(front, args, call),
         P::ConfigRewrite => config::rewrite(front, call),
+        P::ScriptExists | P::ScriptFlush | P::ScriptLoad => script::run(front, command, args, call),
         P::Info => info::run(front, args, call),
         P::Psubscribe
         | P::Publish
@@ -89,6 +91,9 @@ pub fn is_immediate(command: ProxyCommand) -> bool {
             | P::ClusterShards
             | P::ClusterSlots
             | P::ConfigRewrite
+            | P::ScriptExists
+            | P::ScriptFlush
+            | P::ScriptLoad
             | P::Info
             | P::Psubscribe
             | P::Publish
@@ -155,6 +160,8 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::MemoryPurge => Ok(memory::purge()),
         P::MemoryStats => Ok(memory::stats(info::resident_bytes())),
         P::Debug => Err(CommandError::DebugDisabled.into()),
+        P::ScriptDebug => Err(Reply::error("ERR scripts cannot be debugged here")),
+        P::ScriptKill => Err(Reply::error("NOTBUSY No scripts in execution right now.")),
         P::Help => Ok(introspect::help(spec)),
         P::ConfigGet => Ok(config::get(front, args)),
         P::ConfigSet => config::set(front, args),
