@@ -140,7 +140,7 @@ fn random_commands_on_streams_are_answered_as_by_redis() {
     assert_eq!(show(&server.run(&set)), "+OK");
     let server = RefCell::new(server);
     let config = ProptestConfig {
-        cases: ProptestConfig::default().cases.max(200),
+        cases: ProptestConfig::default().cases.max(150),
         failure_persistence: None,
         ..Default::default()
     };

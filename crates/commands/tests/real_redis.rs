@@ -239,7 +239,7 @@ fn dumped_streams_travel_both_ways() {
                 [&of_s, &of_copy].map(|w| w.iter().map(String::as_bytes).collect::<Vec<_>>());
             let theirs = without_tree(server.run(&of_s));
             assert_eq!(without_tree(shard.run(&of_s)), theirs, "{line}");
-            assert_eq!(without_tree(server.run(&of_copy)), theirs, "{line}");
+            assert_eq!(without_tree(server.run(&of_copy)).replace("'copy'", "'s'"), theirs, "{line}");
         }
     }
 }

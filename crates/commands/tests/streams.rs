@@ -139,7 +139,7 @@ fn what_is_pending_is_found_among_many() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..Default::default() })]
 
     /// XREVRANGE is XRANGE backwards, across nodes and whatever was deleted.
     #[test]
