@@ -44,7 +44,7 @@ pub fn dump_libraries<'a>(codes: impl IntoIterator<Item = &'a [u8]>) -> Bytes {
 pub fn restore_libraries(payload: &[u8]) -> Result<Vec<Vec<u8>>, NotLibrary> {
     let mut input = Input::new(unseal(payload)?);
     let mut codes = Vec::new();
-    while input.len() > 0 {
+    while !input.is_empty() {
         match input.byte()? {
             LIBRARY => codes.push(input.string()?.into_owned()),
             LIBRARY_PRE_GA => return Err(NotLibrary::PreGa),
