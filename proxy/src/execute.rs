@@ -81,6 +81,9 @@ impl Front {
         if !self.session.authenticated && !spec.flags.has(flag::NO_AUTH) {
             return Err(Reply::error("NOAUTH Authentication required."));
         }
+        if local::only_listens(self) {
+            local::check_mode(spec)?;
+        }
         Ok(spec)
     }
 
@@ -101,13 +104,11 @@ impl Front {
         }
         let args = &argv[1..];
         match call.spec.kind {
-            Kind::Read(_) | Kind::Write(_) => self.keyed(args, call),
+            Kind::Read(_) | Kind::Write(_) | Kind::Group { .. } => self.keyed(args, call),
             Kind::Broadcast { merge: Merge::Scan, .. } => self.scan(args, call),
             Kind::Broadcast { merge, .. } => self.broadcast(args, call, merge),
             Kind::Local(command) => local::run(self, command, args, call),
-            Kind::Group { .. } | Kind::Container => {
-                self.reply(&CommandError::unknown_command(argv[0], args).into())
-            }
+            Kind::Container => self.reply(&CommandError::unknown_command(argv[0], args).into()),
         }
     }
 

@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("topology", &[]),
     ("datatypes", &["topology"]),
     ("commands", &["datatypes", "resp", "topology"]),
+    ("scripting", &["commands", "datatypes", "resp"]),
     ("proto", &[]),
     ("raft-rocks", &["proto", "topology"]),
     ("daemon", &["proto"]),
@@ -27,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const TESTS: &str = "miraft-tests";
 
 /// No I/O, runtime, consensus, storage or randomness in here, not even indirectly.
-const PURE: &[&str] = &["resp", "datatypes", "commands", "topology"];
+const PURE: &[&str] = &["resp", "datatypes", "commands", "scripting", "topology"];
 const IMPURE: &[&str] = &["tokio", "tonic", "openraft", "rocksdb", "rand", "getrandom", "daemon", "proto"];
 
 /// Crates that may name a library at all.
@@ -43,6 +44,7 @@ const SIMULATED: &[&str] = &[
     "crates/resp/src",
     "crates/datatypes/src",
     "crates/commands/src",
+    "crates/scripting/src",
     "crates/topology/src",
 ];
 const WORLD: &[&str] = &[

@@ -16,6 +16,7 @@ pub use field::FieldError;
 use crate::blocking::TimeoutError;
 use crate::handler::geo::GeoError;
 use crate::handler::sorted_set::SortedSetError;
+use crate::handler::stream::StreamError;
 
 /// Why a command was refused. It has changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +84,11 @@ pub enum CommandError {
     Function(FunctionError),
     Field(FieldError),
     Intersection(IntersectionError),
+    Sort(SortError),
     Swap(SwapError),
     SortedSet(SortedSetError),
     Geo(GeoError),
+    Stream(StreamError),
     Timeout(TimeoutError),
     Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
@@ -194,10 +197,12 @@ impl CommandError {
             }
             Self::Function(error) => return error.text(),
             Self::Intersection(error) => error.text(),
+            Self::Sort(error) => error.text(),
             Self::Swap(error) => error.text(),
             Self::Field(error) => return error.text(),
             Self::SortedSet(error) => return error.text(),
             Self::Geo(error) => return error.text(),
+            Self::Stream(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.
@@ -398,6 +403,26 @@ impl IntersectionError {
     }
 }
 
+/// Why SORT was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortError {
+    /// The pattern may lead to another slot.
+    By,
+    /// Likewise.
+    Get,
+    NotNumbers,
+}
+
+impl SortError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::By => "ERR BY option of SORT denied in cluster mode.",
+            Self::Get => "ERR GET option of SORT denied in cluster mode.",
+            Self::NotNumbers => "ERR One or more scores can't be converted into double",
+        }
+    }
+}
+
 /// Why SWAPDB was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwapError {
@@ -417,10 +442,10 @@ impl SwapError {
     }
 }
 
-const SHOWN_BYTES_MAX: usize = 128;
+pub(crate) const SHOWN_BYTES_MAX: usize = 128;
 
 /// What C's `%.128s` prints: up to the limit, or the first zero byte.
-fn shown(text: &[u8], limit: usize) -> &[u8] {
+pub(crate) fn shown(text: &[u8], limit: usize) -> &[u8] {
     let cut = &text[..text.len().min(limit)];
     &cut[..cut.iter().position(|&b| b == 0).unwrap_or(cut.len())]
 }
@@ -430,7 +455,7 @@ fn unknown_subcommand(container: &str, name: &[u8]) -> Cow<'static, [u8]> {
     one_line([b"ERR unknown subcommand '", shown(name, SHOWN_BYTES_MAX), hint.as_bytes()])
 }
 
-fn one_line(parts: [&[u8]; 3]) -> Cow<'static, [u8]> {
+pub(crate) fn one_line(parts: [&[u8]; 3]) -> Cow<'static, [u8]> {
     let mut text = parts.concat();
     for byte in &mut text {
         if matches!(byte, b'\r' | b'\n') {

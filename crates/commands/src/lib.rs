@@ -38,6 +38,6 @@ pub use args::Args;
 pub use error::{CommandError, Null};
 pub use id::Id;
 pub use lookup::{by_id, lookup, resolve};
-pub use spec::{Cx, GroupCommand, Handler, Kind, Merge, ProxyCommand, ReadFn, Spec, WriteFn};
+pub use spec::{Cx, GroupCommand, Handler, Kind, Merge, ProxyCommand, ReadFn, ScriptCommand, Spec, WriteFn};
 
-pub use datatypes::kv::DATABASES;
+pub use datatypes::{glob, kv::DATABASES};

@@ -58,6 +58,20 @@ pub enum GroupCommand {
     Transaction,
     /// Ends the waiting of a command, which was sent in the same session.
     StopWaiting,
+    Script(ScriptCommand),
+}
+
+/// Lua scripts, which call other commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScriptCommand {
+    /// EVAL, EVAL_RO
+    Eval,
+    /// EVALSHA, EVALSHA_RO
+    EvalSha,
+    /// This group's part of SCRIPT LOAD, EXISTS and FLUSH.
+    Store,
+    Know,
+    Drop,
 }
 
 /// How the proxy makes one reply of several.
@@ -164,15 +178,33 @@ pub enum ProxyCommand {
     Monitor,
     Multi,
     Ping,
+    Psubscribe,
+    Publish,
+    PubsubChannels,
+    PubsubNumPat,
+    PubsubNumSub,
+    PubsubShardChannels,
+    PubsubShardNumSub,
+    Punsubscribe,
     Quit,
     ReadOnly,
     ReadWrite,
     Reset,
+    ScriptDebug,
+    ScriptExists,
+    ScriptFlush,
+    ScriptKill,
+    ScriptLoad,
     Select,
     SlowlogGet,
     SlowlogLen,
     SlowlogReset,
+    Spublish,
+    Ssubscribe,
+    Subscribe,
+    Sunsubscribe,
     Time,
+    Unsubscribe,
     Unwatch,
     Watch,
 }
@@ -338,6 +370,10 @@ pub(crate) const fn group(
     row
 }
 
+pub(crate) const fn script(command: ScriptCommand, writes: bool) -> Kind {
+    Kind::Group { command: GroupCommand::Script(command), writes }
+}
+
 pub(crate) const fn local(id: Id, name: &'static str, arity: i32, command: ProxyCommand) -> Spec {
     new(id, name, arity, Kind::Local(command))
 }
@@ -395,6 +431,12 @@ impl Spec {
     /// Adds bits of [`crate::flags::category`].
     pub(crate) const fn acl(mut self, bits: u32) -> Self {
         self.explicit_categories |= bits;
+        self
+    }
+
+    /// Keys of a command whose constructor takes none.
+    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
         self
     }
 

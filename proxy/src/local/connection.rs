@@ -137,6 +137,7 @@ pub fn reset(front: &mut Front) -> Outcome {
     }
     front.conn.info.queued.store(-1, Relaxed);
     front.conn.info.watched.store(0, Relaxed);
+    super::leave_pubsub(front);
     let authenticated = !front.conn.worker.shared.settings.has_password();
     front.session = Session::new(front.session.side, authenticated);
     let info = &front.conn.info;

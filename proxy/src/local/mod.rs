@@ -7,12 +7,15 @@ mod config;
 mod connection;
 mod info;
 mod logs;
+mod pubsub;
+mod script;
 mod transaction;
 mod watch;
 
 use commands::{Args, CommandError, ProxyCommand, Spec, functions, introspect, memory};
 use resp::Reply;
 
+pub use pubsub::{check_mode, leave as leave_pubsub, only_listens};
 pub use transaction::{Transaction, queue};
 pub use watch::Watching;
 
@@ -41,7 +44,21 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         | P::ClusterShards
         | P::ClusterSlots => cluster::run(front, args, call),
         P::ConfigRewrite => config::rewrite(front, call),
+        P::ScriptExists | P::ScriptFlush | P::ScriptLoad => script::run(front, command, args, call),
         P::Info => info::run(front, args, call),
+        P::Psubscribe
+        | P::Publish
+        | P::PubsubChannels
+        | P::PubsubNumPat
+        | P::PubsubNumSub
+        | P::PubsubShardChannels
+        | P::PubsubShardNumSub
+        | P::Punsubscribe
+        | P::Spublish
+        | P::Ssubscribe
+        | P::Subscribe
+        | P::Sunsubscribe
+        | P::Unsubscribe => pubsub::run(front, command, args, call),
         _ => {
             let reply = immediate(front, command, args, call.spec).unwrap_or_else(|error| error);
             front.reply(&reply);
@@ -74,7 +91,23 @@ pub fn is_immediate(command: ProxyCommand) -> bool {
             | P::ClusterShards
             | P::ClusterSlots
             | P::ConfigRewrite
+            | P::ScriptExists
+            | P::ScriptFlush
+            | P::ScriptLoad
             | P::Info
+            | P::Psubscribe
+            | P::Publish
+            | P::PubsubChannels
+            | P::PubsubNumPat
+            | P::PubsubNumSub
+            | P::PubsubShardChannels
+            | P::PubsubShardNumSub
+            | P::Punsubscribe
+            | P::Spublish
+            | P::Ssubscribe
+            | P::Subscribe
+            | P::Sunsubscribe
+            | P::Unsubscribe
             | P::Auth
             | P::Hello
             | P::Reset
@@ -89,6 +122,7 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
     match command {
         P::Auth => connection::auth(front, args),
         P::Hello => connection::hello(front, args),
+        P::Ping if pubsub::only_listens(front) => pubsub::ping(args),
         P::Ping => connection::ping(args),
         P::Echo => Ok(Reply::bulk(args[0])),
         P::Reset => connection::reset(front),
@@ -126,6 +160,8 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::MemoryPurge => Ok(memory::purge()),
         P::MemoryStats => Ok(memory::stats(info::resident_bytes())),
         P::Debug => Err(CommandError::DebugDisabled.into()),
+        P::ScriptDebug => Err(Reply::error("ERR scripts cannot be debugged here")),
+        P::ScriptKill => Err(Reply::error("NOTBUSY No scripts in execution right now.")),
         P::Help => Ok(introspect::help(spec)),
         P::ConfigGet => Ok(config::get(front, args)),
         P::ConfigSet => config::set(front, args),

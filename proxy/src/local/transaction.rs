@@ -115,7 +115,7 @@ fn admit(front: &Front, transaction: &mut Transaction, spec: &'static Spec, args
     }
     let bytes = args.iter().map(|arg| arg.len()).sum::<usize>() + size_of::<Queued>();
     match spec.kind {
-        Kind::Read(_) | Kind::Write(_) | Kind::Broadcast { .. } => {
+        Kind::Read(_) | Kind::Write(_) | Kind::Group { .. } | Kind::Broadcast { .. } => {
             if let Some(refusal) = front.elsewhere(args, spec) {
                 return Err(refusal);
             }

@@ -289,6 +289,7 @@ impl Evaluator {
             routed_right: batch.topology_version == desired.version && *slots == desired.slots,
             limits: commands::limits::from_numbers(&batch.limits),
             read_only: self.shared.is_read_only(),
+            clock: &self.shared.clock,
         }
         .run(&batch);
         let (replies, seen) = match executed {

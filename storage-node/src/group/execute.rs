@@ -1,6 +1,9 @@
 //! Executing the commands of one batch, one after the other, and whatever waited for their effects.
 
+mod scripts;
 mod waiting;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use commands::{
@@ -8,6 +11,7 @@ use commands::{
     flags::flag,
     wire::{self, WireCommand},
 };
+use daemon::env::Clock;
 use datatypes::{Limits, Reader, key};
 use proto::v1::{Batch, Refusal};
 use resp::{Protocol, Reply};
@@ -70,6 +74,7 @@ pub struct Execution<'a> {
     pub limits: Limits,
     /// The disk is nearly full: commands that write are refused.
     pub read_only: bool,
+    pub clock: &'a Arc<dyn Clock>,
 }
 
 type Outcome = (Result<Reply, CommandError>, EntryId);
@@ -150,21 +155,27 @@ impl Execution<'_> {
                 self.clients.waiters.remove_session(session);
                 (Ok(Reply::OK), 0)
             }
+            Kind::Group { command: GroupCommand::Script(what), .. } => self.script(what, spec, command),
             _ => self.call(spec, command),
         }
     }
 
-    /// One command of the table, as a whole or not at all.
-    fn call(&mut self, spec: &Spec, command: &WireCommand<'_>) -> Outcome {
+    /// Those of one command; draws from the seed.
+    fn circumstances(&mut self, command: &WireCommand<'_>) -> Cx {
         *self.seed =
             self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let cx = Cx {
+        Cx {
             now_ms: self.time_ms,
             db: command.db,
             seed: *self.seed,
             protocol: protocol(command),
             limits: self.limits,
-        };
+        }
+    }
+
+    /// One command of the table, as a whole or not at all.
+    fn call(&mut self, spec: &Spec, command: &WireCommand<'_>) -> Outcome {
+        let cx = self.circumstances(command);
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
         let args = Args::new(&command.args);
         let result = match spec.handler() {
@@ -218,10 +229,9 @@ impl Execution<'_> {
         let mut replies = Vec::new();
         for command in wire::commands(commands) {
             let Ok(command) = command else { break };
-            let spec = commands::by_id(command.id).filter(|_| usize::from(command.db) < DATABASES);
-            let (result, seen) = match spec {
-                Some(spec) => self.call(spec, &command),
-                None => (Err(CommandError::Syntax), 0),
+            let (result, seen) = match commands::by_id(command.id).and_then(Spec::group_command) {
+                Some(GroupCommand::Script(_)) | None => self.run_one(0, &command),
+                Some(_) => (Err(CommandError::Syntax), 0),
             };
             latest = latest.max(seen);
             replies.push(reply_of(result));

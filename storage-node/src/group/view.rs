@@ -3,7 +3,7 @@
 use std::{cell::Cell, ops::ControlFlow};
 
 use bytes::Bytes;
-use datatypes::kv::{Kv, KvMut, StoreError, Visit};
+use datatypes::kv::{Kv, KvMut, Savepoints, StoreError, Visit};
 
 use super::{
     effects::{EffectsBuilder, Mark},
@@ -87,6 +87,17 @@ pub struct View<'a> {
     mark: (Mark, usize),
     latest_before: EntryId,
     touched_before: usize,
+    /// What was not kept yet, the latest last.
+    marks: Vec<Moment>,
+}
+
+/// A moment of a command.
+struct Moment {
+    undo: usize,
+    effects: Mark,
+    keys: usize,
+    touched: usize,
+    counts: [i64; DATABASES],
 }
 
 enum Undo {
@@ -111,6 +122,7 @@ impl<'a> View<'a> {
             mark: (effects.mark(), written.keys.len()),
             latest_before: overlay.latest,
             touched_before: written.touched.len(),
+            marks: Vec::new(),
             state,
             overlay,
             effects,
@@ -133,17 +145,21 @@ impl<'a> View<'a> {
 
     /// Takes the writes back. Answers the latest entry whose writes this command saw.
     pub fn discard(mut self) -> EntryId {
-        for undo in self.undo.drain(..).rev() {
-            match undo {
-                Undo::Point(key, previous) => self.overlay.layer.restore(&key, previous),
-                Undo::Layer(layer) => self.overlay.layer = *layer,
-            }
-        }
+        self.undo_from(0);
         self.effects.rewind(self.mark.0);
         self.written.keys.truncate(self.mark.1);
         self.written.touched.truncate(self.touched_before);
         self.overlay.latest = self.latest_before;
         self.seen.get()
+    }
+
+    fn undo_from(&mut self, moment: usize) {
+        for undo in self.undo.drain(moment..).rev() {
+            match undo {
+                Undo::Point(key, previous) => self.overlay.layer.restore(&key, previous),
+                Undo::Layer(layer) => self.overlay.layer = *layer,
+            }
+        }
     }
 
     fn saw(&self, eid: EntryId) {
@@ -203,7 +219,8 @@ impl KvMut for View<'_> {
         self.written.flushed |= datatypes::key::spans_heads(&from);
         // Undone in reverse, so the first copy of the layer undoes every later range as well, and
         // whatever was set between them.
-        if !self.undo.iter().any(|undo| matches!(undo, Undo::Layer(_))) {
+        let since = self.marks.last().map_or(0, |moment| moment.undo);
+        if !self.undo[since..].iter().any(|undo| matches!(undo, Undo::Layer(_))) {
             self.undo.push(Undo::Layer(Box::new(self.overlay.layer.clone())));
         }
         self.overlay.latest = self.eid;
@@ -221,6 +238,35 @@ impl KvMut for View<'_> {
     }
 
     fn as_kv(&mut self) -> &mut dyn Kv {
+        self
+    }
+}
+
+impl Savepoints for View<'_> {
+    fn mark(&mut self) {
+        self.marks.push(Moment {
+            undo: self.undo.len(),
+            effects: self.effects.mark(),
+            keys: self.written.keys.len(),
+            touched: self.written.touched.len(),
+            counts: self.counts,
+        });
+    }
+
+    fn keep(&mut self) {
+        self.marks.pop().expect("a mark was set");
+    }
+
+    fn roll_back(&mut self) {
+        let moment = self.marks.pop().expect("a mark was set");
+        self.undo_from(moment.undo);
+        self.effects.rewind(moment.effects);
+        self.written.keys.truncate(moment.keys);
+        self.written.touched.truncate(moment.touched);
+        self.counts = moment.counts;
+    }
+
+    fn as_kv_mut(&mut self) -> &mut dyn KvMut {
         self
     }
 }

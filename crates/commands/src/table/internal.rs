@@ -4,8 +4,8 @@ use crate::doc::{Group, integer};
 use crate::handler::keyspace;
 use crate::keyspec::key_flag::RO;
 use crate::keyspec::keys;
-use crate::spec::{at_least, exactly, group, read};
-use crate::{GroupCommand, Id, Kind, Spec};
+use crate::spec::{at_least, exactly, group, read, script};
+use crate::{GroupCommand, Id, Kind, ScriptCommand, Spec};
 
 pub static ROWS: &[Spec] = &[
     read(Id::CountKeysInSlot, "countkeysinslot", exactly(2), &[], keyspace::count_keys_in_slot)
@@ -20,6 +20,15 @@ pub static ROWS: &[Spec] = &[
     read(Id::GetKeysInSlot, "getkeysinslot", exactly(3), &[], keyspace::get_keys_in_slot)
         .doc(Group::Cluster, "", "O(N) where N is the number of keys asked for", "Lists keys of a slot.")
         .args(&[integer("slot"), integer("count")])
+        .internal(),
+    group(Id::DropScripts, "dropscripts", exactly(1), &[], script(ScriptCommand::Drop, true))
+        .doc(Group::Scripting, "", "O(N) where N is the number of scripts", "Forgets all scripts.")
+        .internal(),
+    group(Id::KnowScripts, "knowscripts", at_least(2), &[], script(ScriptCommand::Know, false))
+        .doc(Group::Scripting, "", "O(N) where N is the number of digests", "Tells which scripts are stored.")
+        .internal(),
+    group(Id::StoreScript, "storescript", exactly(2), &[], script(ScriptCommand::Store, true))
+        .doc(Group::Scripting, "", "O(N) where N is the length of the script", "Stores a script.")
         .internal(),
     group(
         Id::StopWaiting,

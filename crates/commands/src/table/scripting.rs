@@ -1,60 +1,164 @@
-//! Scripts and functions. There are none yet: what a server without functions can truly answer.
+//! Scripts and functions. There are no functions yet: what a server without them can truly answer.
 
-use crate::doc::{Group, one_of, string, word};
+use crate::doc::{Arg, Group, integer, key_arg, one_of, string, word};
 use crate::flags::category;
-use crate::flags::flag::{ALLOW_BUSY, DENYOOM, LOADING, NOSCRIPT, STALE, WRITE};
-use crate::spec::{at_least, container, exactly, local};
-use crate::{Id, ProxyCommand, Spec};
+use crate::flags::flag::{
+    ALLOW_BUSY, DENYOOM, LOADING, MAY_REPLICATE, NO_MANDATORY_KEYS, NOSCRIPT, READONLY, SKIP_MONITOR, STALE,
+    WRITE,
+};
+use crate::keyspec::key_flag::{ACCESS, RO, RW, UPDATE};
+use crate::keyspec::{KeySpec, counted_keys};
+use crate::spec::{at_least, container, exactly, group, local, script};
+use crate::{Id, ProxyCommand, ScriptCommand, Spec};
 
-pub static ROWS: &[Spec] = &[container(
-    Id::Function,
-    "function",
-    &[
-        local(Id::FunctionDump, "function|dump", exactly(2), ProxyCommand::FunctionDump)
-            .flags(NOSCRIPT)
-            .acl(category::SCRIPTING)
-            .doc(Group::Scripting, "7.0.0", "O(1)", "Answers all libraries, of which there are none."),
-        local(Id::FunctionHelp, "function|help", exactly(2), ProxyCommand::Help)
-            .flags(LOADING | STALE)
-            .acl(category::SCRIPTING)
-            .doc(Group::Scripting, "7.0.0", "O(1)", "Lists the subcommands."),
-        local(Id::FunctionList, "function|list", at_least(2), ProxyCommand::FunctionList)
-            .flags(NOSCRIPT)
-            .acl(category::SCRIPTING)
-            .tips(&["nondeterministic_output_order"])
-            .doc(Group::Scripting, "7.0.0", "O(1)", "Lists the libraries, of which there are none.")
-            .args(&[
-                string("library-name-pattern").token("LIBRARYNAME").optional(),
-                word("withcode", "WITHCODE").optional(),
-            ]),
-        local(Id::FunctionRestore, "function|restore", at_least(3), ProxyCommand::FunctionRestore)
-            .flags(NOSCRIPT | WRITE | DENYOOM)
-            .acl(category::SCRIPTING)
-            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-            .doc(
-                Group::Scripting,
-                "7.0.0",
-                "O(1)",
-                "Takes what FUNCTION DUMP answered, if that holds no libraries.",
-            )
-            .args(&[
-                string("serialized-value"),
-                one_of(
-                    "policy",
-                    &[word("flush", "FLUSH"), word("append", "APPEND"), word("replace", "REPLACE")],
+const WRITTEN: &[KeySpec] = &[counted_keys(2, RW | ACCESS | UPDATE)
+    .notes("We cannot tell how the keys will be used so we assume the worst, RW and UPDATE")];
+const READ: &[KeySpec] = &[counted_keys(2, RO | ACCESS)
+    .notes("We cannot tell how the keys will be used so we assume the worst, RO and ACCESS")];
+const MAY_WRITE: u32 = NOSCRIPT | SKIP_MONITOR | MAY_REPLICATE | NO_MANDATORY_KEYS | STALE;
+const READS: u32 = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | READONLY;
+const DEPENDS: &str = "Depends on the script that is executed.";
+
+/// Arguments of EVAL and its kin; `script` names the first one.
+const fn arguments(first: Arg) -> [Arg; 4] {
+    [first, integer("numkeys"), key_arg("key", 0).optional().multiple(), string("arg").optional().multiple()]
+}
+
+const OF_SCRIPT: &[Arg] = &arguments(string("script"));
+const OF_DIGEST: &[Arg] = &arguments(string("sha1"));
+
+pub static ROWS: &[Spec] = &[
+    group(Id::Eval, "eval", at_least(3), WRITTEN, script(ScriptCommand::Eval, true))
+        .flags(MAY_WRITE)
+        .acl(category::SCRIPTING)
+        .doc(Group::Scripting, "2.6.0", DEPENDS, "Executes a Lua script.")
+        .args(OF_SCRIPT),
+    group(Id::EvalRo, "eval_ro", at_least(3), READ, script(ScriptCommand::Eval, false))
+        .flags(READS)
+        .acl(category::SCRIPTING)
+        .doc(Group::Scripting, "7.0.0", DEPENDS, "Executes a Lua script that only reads.")
+        .args(OF_SCRIPT),
+    group(Id::Evalsha, "evalsha", at_least(3), WRITTEN, script(ScriptCommand::EvalSha, true))
+        .flags(MAY_WRITE)
+        .acl(category::SCRIPTING)
+        .doc(Group::Scripting, "2.6.0", DEPENDS, "Executes a Lua script that is known, by its digest.")
+        .args(OF_DIGEST),
+    group(Id::EvalshaRo, "evalsha_ro", at_least(3), READ, script(ScriptCommand::EvalSha, false))
+        .flags(READS)
+        .acl(category::SCRIPTING)
+        .doc(
+            Group::Scripting,
+            "7.0.0",
+            DEPENDS,
+            "Executes a Lua script that only reads and is known, by its digest.",
+        )
+        .args(OF_DIGEST),
+    container(
+        Id::Script,
+        "script",
+        &[
+            local(Id::ScriptDebug, "script|debug", exactly(3), ProxyCommand::ScriptDebug)
+                .flags(NOSCRIPT)
+                .acl(category::SCRIPTING)
+                .doc(Group::Scripting, "3.2.0", "O(1)", "Would set the debug mode of scripts: there is none.")
+                .args(&[one_of("mode", &[word("yes", "YES"), word("sync", "SYNC"), word("no", "NO")])]),
+            local(Id::ScriptExists, "script|exists", at_least(3), ProxyCommand::ScriptExists)
+                .flags(NOSCRIPT)
+                .acl(category::SCRIPTING)
+                .tips(&["request_policy:all_shards", "response_policy:agg_logical_and"])
+                .doc(
+                    Group::Scripting,
+                    "2.6.0",
+                    "O(N) where N is the number of digests",
+                    "Tells which scripts are known, by their digests.",
                 )
-                .optional(),
-            ]),
-        local(Id::FunctionStats, "function|stats", exactly(2), ProxyCommand::FunctionStats)
-            .flags(NOSCRIPT | ALLOW_BUSY)
-            .acl(category::SCRIPTING)
-            .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
-            .doc(Group::Scripting, "7.0.0", "O(1)", "Answers which function runs: none."),
-    ],
-)
-.doc(
-    Group::Scripting,
-    "7.0.0",
-    "Depends on the subcommand.",
-    "Looks at functions, of which there are none.",
-)];
+                .args(&[string("sha1").multiple()]),
+            local(Id::ScriptFlush, "script|flush", at_least(2), ProxyCommand::ScriptFlush)
+                .flags(NOSCRIPT)
+                .acl(category::SCRIPTING)
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+                .doc(
+                    Group::Scripting,
+                    "2.6.0",
+                    "O(N) where N is the number of scripts",
+                    "Forgets all scripts.",
+                )
+                .args(&[one_of("flush-type", &[word("async", "ASYNC"), word("sync", "SYNC")])
+                    .since("6.2.0")
+                    .optional()]),
+            local(Id::ScriptHelp, "script|help", exactly(2), ProxyCommand::Help)
+                .flags(LOADING | STALE)
+                .acl(category::SCRIPTING)
+                .doc(Group::Scripting, "5.0.0", "O(1)", "Lists the subcommands."),
+            local(Id::ScriptKill, "script|kill", exactly(2), ProxyCommand::ScriptKill)
+                .flags(NOSCRIPT | ALLOW_BUSY)
+                .acl(category::SCRIPTING)
+                .tips(&["request_policy:all_shards", "response_policy:one_succeeded"])
+                .doc(Group::Scripting, "2.6.0", "O(1)", "Would end a script: they end by themselves."),
+            local(Id::ScriptLoad, "script|load", exactly(3), ProxyCommand::ScriptLoad)
+                .flags(NOSCRIPT | STALE)
+                .acl(category::SCRIPTING)
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+                .doc(
+                    Group::Scripting,
+                    "2.6.0",
+                    "O(N) where N is the length of the script",
+                    "Stores a script in every group.",
+                )
+                .args(&[string("script")]),
+        ],
+    )
+    .doc(Group::Scripting, "2.6.0", "Depends on the subcommand.", "Manages scripts."),
+    container(
+        Id::Function,
+        "function",
+        &[
+            local(Id::FunctionDump, "function|dump", exactly(2), ProxyCommand::FunctionDump)
+                .flags(NOSCRIPT)
+                .acl(category::SCRIPTING)
+                .doc(Group::Scripting, "7.0.0", "O(1)", "Answers all libraries, of which there are none."),
+            local(Id::FunctionHelp, "function|help", exactly(2), ProxyCommand::Help)
+                .flags(LOADING | STALE)
+                .acl(category::SCRIPTING)
+                .doc(Group::Scripting, "7.0.0", "O(1)", "Lists the subcommands."),
+            local(Id::FunctionList, "function|list", at_least(2), ProxyCommand::FunctionList)
+                .flags(NOSCRIPT)
+                .acl(category::SCRIPTING)
+                .tips(&["nondeterministic_output_order"])
+                .doc(Group::Scripting, "7.0.0", "O(1)", "Lists the libraries, of which there are none.")
+                .args(&[
+                    string("library-name-pattern").token("LIBRARYNAME").optional(),
+                    word("withcode", "WITHCODE").optional(),
+                ]),
+            local(Id::FunctionRestore, "function|restore", at_least(3), ProxyCommand::FunctionRestore)
+                .flags(NOSCRIPT | WRITE | DENYOOM)
+                .acl(category::SCRIPTING)
+                .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+                .doc(
+                    Group::Scripting,
+                    "7.0.0",
+                    "O(1)",
+                    "Takes what FUNCTION DUMP answered, if that holds no libraries.",
+                )
+                .args(&[
+                    string("serialized-value"),
+                    one_of(
+                        "policy",
+                        &[word("flush", "FLUSH"), word("append", "APPEND"), word("replace", "REPLACE")],
+                    )
+                    .optional(),
+                ]),
+            local(Id::FunctionStats, "function|stats", exactly(2), ProxyCommand::FunctionStats)
+                .flags(NOSCRIPT | ALLOW_BUSY)
+                .acl(category::SCRIPTING)
+                .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+                .doc(Group::Scripting, "7.0.0", "O(1)", "Answers which function runs: none."),
+        ],
+    )
+    .doc(
+        Group::Scripting,
+        "7.0.0",
+        "Depends on the subcommand.",
+        "Looks at functions, of which there are none.",
+    ),
+];

@@ -12,11 +12,12 @@ use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
 use super::write::put_string;
-use super::{hash, json, list, sorted};
+use super::{hash, json, list, sorted, stream};
 use crate::collection::sorted::Scored;
 use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
+use crate::stream::StreamValue;
 
 /// The byte before a value.
 const STRING: u8 = 0;
@@ -37,6 +38,7 @@ pub enum Value<'a> {
     List(Vec<Bytes>),
     /// At least one member; members may repeat.
     SortedSet(Vec<Scored>),
+    Stream(StreamValue),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
@@ -93,9 +95,9 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         sorted::TEXTS => return sorted::read(input, sorted::text).map(Value::SortedSet),
         sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
         sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
+        form if stream::STREAMS.contains(&form) => return stream::read(input, form).map(Value::Stream),
         12 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
-        15 | 19 | 21 => Type::Stream.name(),
         6 => "module",
         _ => return Err(RdbError::Format),
     };
