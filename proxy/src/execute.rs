@@ -84,6 +84,9 @@ impl Front {
         if local::only_listens(self) {
             local::check_mode(spec)?;
         }
+        if self.session.side == Side::Cluster && spec.needs_databases() {
+            return Err(CommandError::NotInCluster(spec.full_name).into());
+        }
         Ok(spec)
     }
 

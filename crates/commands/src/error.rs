@@ -1,7 +1,10 @@
 //! Everything a command can fail with, and the exact text that clients see.
 
 mod field;
+mod intersection;
 mod json;
+mod sort;
+mod swap;
 
 use std::borrow::Cow;
 
@@ -12,6 +15,9 @@ use datatypes::rdb::RdbError;
 use resp::Reply;
 
 pub use field::FieldError;
+pub use intersection::IntersectionError;
+pub use sort::SortError;
+pub use swap::SwapError;
 
 use crate::blocking::TimeoutError;
 use crate::handler::geo::GeoError;
@@ -74,6 +80,8 @@ pub enum CommandError {
     InvalidTtl,
     InvalidIdletime,
     InvalidFrequency,
+    /// Name of the command.
+    NotInCluster(&'static str),
     /// DEBUG is off, as it is in Redis.
     DebugDisabled,
     Bit(BitError),
@@ -109,18 +117,6 @@ impl From<Null> for Reply {
             Null::Bulk => Reply::Null,
             Null::Array => Reply::NullArray,
         }
-    }
-}
-
-impl From<IntersectionError> for CommandError {
-    fn from(error: IntersectionError) -> Self {
-        Self::Intersection(error)
-    }
-}
-
-impl From<SwapError> for CommandError {
-    fn from(error: SwapError) -> Self {
-        Self::Swap(error)
     }
 }
 
@@ -186,6 +182,10 @@ impl CommandError {
             }
             Self::InvalidExpire(name) => {
                 return one_line([b"ERR invalid expire time in '", name.as_bytes(), b"' command"]);
+            }
+            Self::NotInCluster(name) => {
+                let name = name.to_ascii_uppercase();
+                return one_line([b"ERR ", name.as_bytes(), b" is not allowed in cluster mode"]);
             }
             Self::UnsupportedOption(option) => return one_line([b"ERR Unsupported option ", option, b""]),
             Self::Payload(RdbError::Unsupported(kind)) => {
@@ -382,63 +382,6 @@ impl FunctionError {
             Self::Unsupported => "ERR Functions are not supported yet, and the payload holds some",
         };
         Cow::Borrowed(text.as_bytes())
-    }
-}
-
-/// Why SINTERCARD was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IntersectionError {
-    NoKeys,
-    MoreKeysThanArguments,
-    NegativeLimit,
-}
-
-impl IntersectionError {
-    fn text(self) -> &'static str {
-        match self {
-            Self::NoKeys => "ERR numkeys should be greater than 0",
-            Self::MoreKeysThanArguments => "ERR Number of keys can't be greater than number of args",
-            Self::NegativeLimit => "ERR LIMIT can't be negative",
-        }
-    }
-}
-
-/// Why SORT was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortError {
-    /// The pattern may lead to another slot.
-    By,
-    /// Likewise.
-    Get,
-    NotNumbers,
-}
-
-impl SortError {
-    fn text(self) -> &'static str {
-        match self {
-            Self::By => "ERR BY option of SORT denied in cluster mode.",
-            Self::Get => "ERR GET option of SORT denied in cluster mode.",
-            Self::NotNumbers => "ERR One or more scores can't be converted into double",
-        }
-    }
-}
-
-/// Why SWAPDB was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SwapError {
-    First,
-    Second,
-    /// The databases hold more than one entry of the log should.
-    TooLarge,
-}
-
-impl SwapError {
-    fn text(self) -> &'static str {
-        match self {
-            Self::First => "ERR invalid first DB index",
-            Self::Second => "ERR invalid second DB index",
-            Self::TooLarge => "ERR the databases hold too much to be swapped",
-        }
     }
 }
 

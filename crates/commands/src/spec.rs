@@ -273,6 +273,11 @@ impl Spec {
         if slots.all(|slot| slot == first) { Ok(Some(first)) } else { Err(CommandError::CrossSlot) }
     }
 
+    /// Whether the command is about several databases, of which a cluster has one.
+    pub fn needs_databases(&self) -> bool {
+        matches!(self.id, Id::Move | Id::Swapdb)
+    }
+
     /// What a storage node executes, if it executes this command at all.
     pub fn handler(&self) -> Option<Handler> {
         match self.kind {

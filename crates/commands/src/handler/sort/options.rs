@@ -48,7 +48,7 @@ impl<'a> Options<'a> {
                     behind
                 }
                 [text, behind @ ..] if is(word, "BY") => {
-                    // The weight of every element is its own name for GET alone.
+                    // It means the element for GET alone.
                     let by = if *text == b"#" { Pattern::Constant } else { in_slot(text, SortError::By)? };
                     options.by = Some(by);
                     behind
