@@ -20,7 +20,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("raft-rocks", &["proto", "topology"]),
     ("daemon", &["proto"]),
     ("proxy", &["commands", "daemon", "proto", "resp", "topology"]),
-    ("storage-node", &["commands", "daemon", "datatypes", "proto", "raft-rocks", "resp", "topology"]),
+    (
+        "storage-node",
+        &["commands", "daemon", "datatypes", "proto", "raft-rocks", "resp", "scripting", "topology"],
+    ),
     ("meta", &["daemon", "proto", "raft-rocks", "topology"]),
     ("local-cluster", &["daemon", "meta", "proto", "proxy", "storage-node", "topology"]),
     ("miraft-cli", &["daemon", "local-cluster", "proto", "topology"]),
