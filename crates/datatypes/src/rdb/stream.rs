@@ -153,7 +153,7 @@ fn check_entries(stream: &StreamValue, len: u64) -> Result<(), RdbError> {
     let leaves = &stream.leaves;
     let inside = |leaf: &LeafValue| {
         let ids = || leaf.entries.iter().map(|entry| entry.id);
-        let bounds = ids().next().is_some_and(|id| leaf.first <= id) && ids().last() <= Some(leaf.last);
+        let bounds = ids().next().is_some_and(|id| leaf.first <= id) && ids().next_back() <= Some(leaf.last);
         bounds && ids().zip(ids().skip(1)).all(|(a, b)| a < b)
     };
     let apart = leaves.iter().zip(leaves.iter().skip(1)).all(|(a, b)| a.last < b.first);

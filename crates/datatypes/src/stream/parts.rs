@@ -22,6 +22,9 @@ const PENDING_OF: u8 = 0x03;
 /// Called for each part: what its key ends with, and its value.
 pub(super) type VisitPart<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError> + 'a;
 
+/// Called for each part whose key ends with an id: that, and the part's value.
+pub(super) type VisitId<'a> = dyn FnMut(StreamId, &[u8]) -> Result<ControlFlow<()>, StoreError> + 'a;
+
 /// What all keys of a stream's parts begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Parts {
@@ -183,7 +186,7 @@ pub(super) fn scan_ids(
     kv: &mut dyn Kv,
     from: &[u8],
     to: &[u8],
-    visit: &mut dyn FnMut(StreamId, &[u8]) -> Result<ControlFlow<()>, StoreError>,
+    visit: &mut VisitId<'_>,
 ) -> Result<(), StoreError> {
     scan(kv, from, to, 0, &mut |stored, value| {
         let id = stored.last_chunk::<ID_BYTES>().ok_or_else(corrupt)?;
