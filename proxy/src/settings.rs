@@ -102,6 +102,9 @@ static PARAMETERS: &[Parameter] = &[
     parameter("client-output-buffer-limit", Kind::OutputLimits),
 ];
 
+/// What Redis shows for replicas, which are no clients here.
+const REPLICA_LIMITS: &str = "slave 268435456 67108864 60";
+
 /// All that there are.
 fn parameters() -> impl Iterator<Item = Parameter> {
     let small = LIMITS.iter().enumerate().flat_map(|(at, limit)| {
@@ -112,9 +115,6 @@ fn parameters() -> impl Iterator<Item = Parameter> {
     });
     PARAMETERS.iter().copied().chain(small)
 }
-
-/// What Redis shows for replicas, which are no clients here.
-const REPLICA_LIMITS: &str = "slave 268435456 67108864 60";
 
 /// Why a parameter cannot be set.
 #[derive(Debug, PartialEq, Eq)]

@@ -84,10 +84,10 @@ impl Driver {
             self.finish_command();
             let held = self.take_messages();
             self.write(cx)?;
-            self.listen(cx)?;
             if self.has_messages() {
                 continue;
             }
+            self.listen(cx)?;
             if self.is_waiting(cx) {
                 self.front.conn.output.borrow_mut().watch(true);
                 self.publish_figures();

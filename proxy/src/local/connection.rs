@@ -135,9 +135,9 @@ pub fn reset(front: &mut Front) -> Outcome {
     if let Some(feed) = front.session.feed.take() {
         front.conn.worker.shared.monitors.leave(&feed);
     }
+    super::leave_pubsub(front);
     front.conn.info.queued.store(-1, Relaxed);
     front.conn.info.watched.store(0, Relaxed);
-    super::leave_pubsub(front);
     let authenticated = !front.conn.worker.shared.settings.has_password();
     front.session = Session::new(front.session.side, authenticated);
     let info = &front.conn.info;

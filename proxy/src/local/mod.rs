@@ -46,19 +46,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         P::ConfigRewrite => config::rewrite(front, call),
         P::ScriptExists | P::ScriptFlush | P::ScriptLoad => script::run(front, command, args, call),
         P::Info => info::run(front, args, call),
-        P::Psubscribe
-        | P::Publish
-        | P::PubsubChannels
-        | P::PubsubNumPat
-        | P::PubsubNumSub
-        | P::PubsubShardChannels
-        | P::PubsubShardNumSub
-        | P::Punsubscribe
-        | P::Spublish
-        | P::Ssubscribe
-        | P::Subscribe
-        | P::Sunsubscribe
-        | P::Unsubscribe => pubsub::run(front, command, args, call),
+        _ if pubsub::waits(command) => pubsub::run(front, command, args, call),
         _ => {
             let reply = immediate(front, command, args, call.spec).unwrap_or_else(|error| error);
             front.reply(&reply);
@@ -95,24 +83,11 @@ pub fn is_immediate(command: ProxyCommand) -> bool {
             | P::ScriptFlush
             | P::ScriptLoad
             | P::Info
-            | P::Psubscribe
-            | P::Publish
-            | P::PubsubChannels
-            | P::PubsubNumPat
-            | P::PubsubNumSub
-            | P::PubsubShardChannels
-            | P::PubsubShardNumSub
-            | P::Punsubscribe
-            | P::Spublish
-            | P::Ssubscribe
-            | P::Subscribe
-            | P::Sunsubscribe
-            | P::Unsubscribe
             | P::Auth
             | P::Hello
             | P::Reset
             | P::Monitor
-    )
+    ) && !pubsub::waits(command)
 }
 
 /// Executes a command that needs nothing from elsewhere.
@@ -144,6 +119,11 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::Multi => transaction::multi(front),
         P::Discard => transaction::discard(front),
         P::Unwatch => watch::unwatch(front),
+        P::PubsubChannels
+        | P::PubsubNumPat
+        | P::PubsubNumSub
+        | P::PubsubShardChannels
+        | P::PubsubShardNumSub => pubsub::introspect(front, command, args),
         P::Command => Ok(introspect::all_info()),
         P::CommandCount => Ok(introspect::count()),
         P::CommandDocs => Ok(introspect::docs(&table)),

@@ -3,7 +3,7 @@
 //! A client is told what it asked for when the leaders know of it ([`crate::pubsub`]); messages wait
 //! behind that confirmation.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use commands::{CommandError, ProxyCommand, Spec};
@@ -12,48 +12,62 @@ use resp::{Protocol, Reply, encode};
 use super::Outcome;
 use crate::{
     clients::Side,
-    connection::Call,
+    connection::{Call, Connection},
     execute::Front,
     pubsub::{Hub, Kind, Settled, Subscriber, Topic},
 };
 
-pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call) {
+/// Whether the command waits for leaders.
+pub fn waits(command: ProxyCommand) -> bool {
+    wish(command).is_some()
+}
+
+/// What a command asks of the hub.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Subscribe(Kind),
+    Unsubscribe(Kind),
+    Publish(Kind),
+}
+
+fn wish(command: ProxyCommand) -> Option<Wish> {
     use ProxyCommand as P;
-    match command {
-        P::Subscribe => subscribe(front, Kind::Channel, args, call),
-        P::Psubscribe => subscribe(front, Kind::Pattern, args, call),
-        P::Ssubscribe => match elsewhere(front, args, call.spec) {
-            Some(refusal) => front.reply(&refusal),
-            None => subscribe(front, Kind::Shard, args, call),
-        },
-        P::Unsubscribe => unsubscribe(front, Kind::Channel, args, call),
-        P::Punsubscribe => unsubscribe(front, Kind::Pattern, args, call),
-        P::Sunsubscribe => match elsewhere(front, args, call.spec) {
-            Some(refusal) => front.reply(&refusal),
-            None => unsubscribe(front, Kind::Shard, args, call),
-        },
-        P::Publish => publish(front, Kind::Channel, args, call),
-        P::Spublish => match elsewhere(front, args, call.spec) {
-            Some(refusal) => front.reply(&refusal),
-            None => publish(front, Kind::Shard, args, call),
-        },
-        _ => {
-            let reply = introspect(hub(front), command, args).unwrap_or_else(|error| error);
-            front.reply(&reply);
+    Some(match command {
+        P::Subscribe => Wish::Subscribe(Kind::Channel),
+        P::Psubscribe => Wish::Subscribe(Kind::Pattern),
+        P::Ssubscribe => Wish::Subscribe(Kind::Shard),
+        P::Unsubscribe => Wish::Unsubscribe(Kind::Channel),
+        P::Punsubscribe => Wish::Unsubscribe(Kind::Pattern),
+        P::Sunsubscribe => Wish::Unsubscribe(Kind::Shard),
+        P::Publish => Wish::Publish(Kind::Channel),
+        P::Spublish => Wish::Publish(Kind::Shard),
+        _ => return None,
+    })
+}
+
+pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call) {
+    if let Some(refusal) = elsewhere(front, args, call.spec) {
+        return front.reply(&refusal);
+    }
+    match wish(command) {
+        Some(Wish::Publish(kind)) => publish(front, kind, args, call),
+        Some(Wish::Unsubscribe(kind)) => {
+            let pending = Client::of(front, false).end(kind, args);
+            match pending.settled {
+                None => front.conn.push(&Reply::Raw(pending.confirmation), front.session.protocol),
+                Some(_) => confirm_later(front, call, pending),
+            }
         }
+        Some(Wish::Subscribe(kind)) => match Client::of(front, true).begin(kind, args) {
+            Ok(pending) => confirm_later(front, call, pending),
+            Err(reply) => front.reply(&reply),
+        },
+        None => front.reply(&super::syntax_error()),
     }
 }
 
-fn hub(front: &Front) -> &Hub {
-    &front.conn.worker.shared.pubsub
-}
-
-fn now_ms(front: &Front) -> u64 {
-    front.conn.worker.shared.now_ms()
-}
-
 /// Shard channels have slots: a node of a cluster refuses those of several, and what others serve.
-fn elsewhere(front: &Front, args: &[&[u8]], spec: &Spec) -> Option<Reply> {
+pub fn elsewhere(front: &Front, args: &[&[u8]], spec: &Spec) -> Option<Reply> {
     if front.session.side == Side::Plain {
         return None;
     }
@@ -84,7 +98,7 @@ fn confirmations(word: &str, topics: &[Topic], counts: &[usize], protocol: Proto
 }
 
 /// A subscription on its way: what confirms it, and when.
-pub struct Pending {
+struct Pending {
     confirmation: Bytes,
     /// `None`: nobody must be told.
     settled: Option<Settled>,
@@ -93,7 +107,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    pub async fn resolve(self) -> Reply {
+    async fn resolve(self) -> Reply {
         let outcome = match self.settled {
             None => Ok(()),
             // The hub lives as long as the process.
@@ -106,40 +120,84 @@ impl Pending {
     }
 }
 
-/// Begins to subscribe.
-pub fn begin(front: &mut Front, kind: Kind, names: &[&[u8]]) -> Result<Pending, Reply> {
-    let topics = topics(kind, names);
-    let info = front.conn.info.clone();
-    let subscriber = front.session.subscriber.get_or_insert_with(|| Subscriber::new(info)).clone();
-    let begun = hub(front).subscribe(now_ms(front), &subscriber, &topics);
-    let (counts, settled) = begun.map_err(|error| Reply::error(error.to_string()))?;
-    let confirmation = confirmations(words(kind).0, &topics, &counts, front.session.protocol);
-    Ok(Pending { confirmation, settled: Some(settled), is_certain: false })
+/// A client as its subscriptions see it.
+pub struct Client {
+    conn: Rc<Connection>,
+    /// `None`: it has never subscribed.
+    subscriber: Option<Arc<Subscriber>>,
+    protocol: Protocol,
 }
 
-/// Ends subscriptions; without names, all of a kind. No message of theirs follows.
-pub fn end(front: &mut Front, kind: Kind, names: &[&[u8]]) -> Pending {
-    let (client, protocol, word) = (front.conn.info.id, front.session.protocol, words(kind).1);
-    let topics = match names {
-        [] => hub(front).topics_of(client, kind),
-        names => topics(kind, names),
-    };
-    if topics.is_empty() {
-        let count = hub(front).counts(client).shown(kind);
-        let items = vec![Reply::bulk(word), Reply::Null, Reply::Int(count as i64)];
-        let mut bytes = Vec::new();
-        encode(&Reply::Push(items), protocol, &mut bytes);
-        return Pending { confirmation: bytes.into(), settled: None, is_certain: true };
+impl Client {
+    /// If it `subscribes`, messages may come to it from now on.
+    pub fn of(front: &mut Front, subscribes: bool) -> Self {
+        if subscribes && front.session.subscriber.is_none() {
+            front.session.subscriber = Some(Subscriber::new(front.conn.info.clone()));
+        }
+        let subscriber = front.session.subscriber.clone();
+        Self { conn: front.conn.clone(), subscriber, protocol: front.session.protocol }
     }
-    let Some(subscriber) = front.session.subscriber.clone() else {
-        let confirmation = confirmations(word, &topics, &vec![0; topics.len()], protocol);
-        return Pending { confirmation, settled: None, is_certain: true };
-    };
-    let (counts, settled) = hub(front).unsubscribe(now_ms(front), &subscriber, &topics);
-    // What came before the end goes before its confirmation.
-    front.conn.push_messages(&subscriber);
-    let confirmation = confirmations(word, &topics, &counts, protocol);
-    Pending { confirmation, settled: Some(settled), is_certain: true }
+
+    fn hub(&self) -> &Hub {
+        &self.conn.worker.shared.pubsub
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.conn.worker.shared.now_ms()
+    }
+
+    /// Executes a command of a transaction.
+    pub async fn execute(&self, command: ProxyCommand, args: &[&[u8]]) -> Reply {
+        match wish(command) {
+            Some(Wish::Subscribe(kind)) => match self.begin(kind, args) {
+                Ok(pending) => pending.resolve().await,
+                Err(reply) => reply,
+            },
+            Some(Wish::Unsubscribe(kind)) => self.end(kind, args).resolve().await,
+            Some(Wish::Publish(kind)) => {
+                let (topic, payload) = (Topic::new(kind, args[0]), Bytes::copy_from_slice(args[1]));
+                // The hub lives as long as the process.
+                let outcome = self.hub().publish_once(self.now_ms(), topic, payload).await.unwrap_or(Ok(0));
+                outcome.map_or_else(|e| Reply::error(e.to_string()), |count| Reply::Int(count as i64))
+            }
+            None => super::syntax_error(),
+        }
+    }
+
+    /// Begins to subscribe.
+    fn begin(&self, kind: Kind, names: &[&[u8]]) -> Result<Pending, Reply> {
+        let Some(subscriber) = &self.subscriber else { return Err(super::syntax_error()) };
+        let topics = topics(kind, names);
+        let begun = self.hub().subscribe(self.now_ms(), subscriber, &topics);
+        let (counts, settled) = begun.map_err(|error| Reply::error(error.to_string()))?;
+        let confirmation = confirmations(words(kind).0, &topics, &counts, self.protocol);
+        Ok(Pending { confirmation, settled: Some(settled), is_certain: false })
+    }
+
+    /// Ends subscriptions; without names, all of a kind. No message of theirs follows.
+    fn end(&self, kind: Kind, names: &[&[u8]]) -> Pending {
+        let (client, word) = (self.conn.info.id, words(kind).1);
+        let topics = match names {
+            [] => self.hub().topics_of(client, kind),
+            names => topics(kind, names),
+        };
+        let settled = |confirmation| Pending { confirmation, settled: None, is_certain: true };
+        let Some(subscriber) = self.subscriber.as_ref().filter(|_| !topics.is_empty()) else {
+            let count = self.hub().counts(client).shown(kind);
+            if !topics.is_empty() {
+                return settled(confirmations(word, &topics, &vec![count; topics.len()], self.protocol));
+            }
+            let items = vec![Reply::bulk(word), Reply::Null, Reply::Int(count as i64)];
+            let mut bytes = Vec::new();
+            encode(&Reply::Push(items), self.protocol, &mut bytes);
+            return settled(bytes.into());
+        };
+        let (counts, told) = self.hub().unsubscribe(self.now_ms(), subscriber, &topics);
+        // What came before the end goes before its confirmation.
+        self.conn.push_messages(subscriber);
+        let confirmation = confirmations(word, &topics, &counts, self.protocol);
+        Pending { confirmation, settled: Some(told), is_certain: true }
+    }
 }
 
 /// Confirmations are sent whatever CLIENT REPLY says, and later commands wait for them.
@@ -149,32 +207,19 @@ fn confirm_later(front: &Front, call: Call, pending: Pending) {
     front.conn.run_later(token, front.session.protocol, pending.resolve());
 }
 
-fn subscribe(front: &mut Front, kind: Kind, args: &[&[u8]], call: Call) {
-    match begin(front, kind, args) {
-        Ok(pending) => confirm_later(front, call, pending),
-        Err(reply) => front.reply(&reply),
-    }
-}
-
-fn unsubscribe(front: &mut Front, kind: Kind, args: &[&[u8]], call: Call) {
-    let pending = end(front, kind, args);
-    match pending.settled {
-        None => front.conn.push(&Reply::Raw(pending.confirmation), front.session.protocol),
-        Some(_) => confirm_later(front, call, pending),
-    }
-}
-
 fn publish(front: &Front, kind: Kind, args: &[&[u8]], call: Call) {
     let token = front.open(call);
     let Some(sink) = front.conn.sink(token) else { return };
     let outcome = front.conn.worker.publications.expect(sink);
     let payload = Bytes::copy_from_slice(args[1]);
-    hub(front).publish(now_ms(front), Topic::new(kind, args[0]), payload, outcome);
+    let shared = &front.conn.worker.shared;
+    shared.pubsub.publish(shared.now_ms(), Topic::new(kind, args[0]), payload, outcome);
 }
 
 /// PUBSUB: what clients of this proxy subscribe to.
-fn introspect(hub: &Hub, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
+pub fn introspect(front: &Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
     use ProxyCommand as P;
+    let hub = &front.conn.worker.shared.pubsub;
     let arity = |name, most: usize| match args.len() > most {
         true => Err(Reply::from(CommandError::WrongArity(name))),
         false => Ok(()),

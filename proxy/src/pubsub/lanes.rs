@@ -242,7 +242,8 @@ impl<W> Lanes<W> {
                 continue;
             }
             self.leaders.insert(group, *hint);
-            if self.lanes.get(&group).is_some_and(|lane| lane.target != Some(store)) {
+            let is_news = |lane: &Lane<W>| lane.target != Some(store) && lane.replicas.contains(&store);
+            if self.lanes.get(&group).is_some_and(is_news) {
                 self.restart(now_ms, group, Next::Store(store));
             }
         }

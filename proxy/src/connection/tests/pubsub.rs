@@ -221,6 +221,23 @@ fn shard_channels_of_several_slots_are_refused_in_a_cluster() {
 }
 
 #[test]
+fn transactions_subscribe_and_publish() {
+    on_air(async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        client.ask("multi", "+OK\r\n").await;
+        for command in ["subscribe a", "publish a hi", "pubsub numpat", "unsubscribe x"] {
+            client.ask(command, "+QUEUED\r\n").await;
+        }
+        let replies = confirmed("subscribe", "a", 1) + ":1\r\n:0\r\n" + &confirmed("unsubscribe", "x", 1);
+        client.ask("exec", &format!("*4\r\n{replies}{}", message("a", "hi"))).await;
+        client.ask("unsubscribe", &confirmed("unsubscribe", "a", 0)).await;
+        client.ask("multi", "+OK\r\n").await;
+        client.ask("publish a hi", "+QUEUED\r\n").await;
+        client.ask("discard", "+OK\r\n").await;
+    });
+}
+
+#[test]
 fn without_a_cluster_it_is_said_at_once() {
     on_stage(Options::default(), async |stage| {
         let mut client = stage.connect(Side::Plain);
