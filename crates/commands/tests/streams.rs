@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use commands::handler::stream::resolve_last_ids;
-use commands::{Args, CommandError, resolve};
+use commands::{Args, CommandError, resolve, table};
 use datatypes::active_expire;
 use proptest::prelude::*;
 use resp::{Protocol, Reply};
@@ -136,6 +138,116 @@ fn what_is_pending_is_found_among_many() {
     let Reply::Array(rows) = ask(&mut shard, "XPENDING s g 100 + 500 a") else { panic!("an array") };
     assert_eq!(rows.len(), 500);
     shard.check_invariants();
+}
+
+/// How many pairs a command stores and deletes.
+fn cost(shard: &mut Shard, line: &str) -> (usize, usize) {
+    let before = shard.kv.clone();
+    ask(shard, line);
+    let had: BTreeMap<_, _> = before.pairs().collect();
+    let has: BTreeMap<_, _> = shard.kv.pairs().collect();
+    let stored = has.iter().filter(|(key, value)| had.get(*key) != Some(*value)).count();
+    (stored, had.keys().filter(|key| !has.contains_key(*key)).count())
+}
+
+#[test]
+fn commands_write_what_they_change_and_no_more() {
+    let mut shard = filled(350);
+    assert_eq!(cost(&mut shard, "XADD s 351-0 f v"), (2, 0), "the entry and the head record");
+    assert_eq!(cost(&mut shard, "XADD s MAXLEN 351 352-0 f v"), (3, 1), "also the leaf, and the first entry");
+    ask(&mut shard, "XGROUP CREATE s g 0");
+    ask(&mut shard, "XREADGROUP GROUP g c COUNT 1 STREAMS s >");
+    let read = cost(&mut shard, "XREADGROUP GROUP g c COUNT 5 STREAMS s >");
+    assert_eq!(read, (10 + 2, 0), "each entry by id and by consumer; the group and the consumer");
+    assert_eq!(cost(&mut shard, "XACK s g 2-0 3-0"), (2, 4));
+    assert_eq!(cost(&mut shard, "XADD s NOMKSTREAM 1-0 f v"), (0, 0));
+    assert_eq!(cost(&mut shard, "XTRIM s MAXLEN ~ 300"), (0, 0));
+}
+
+fn word() -> impl Strategy<Value = String> {
+    let words = [
+        "s",
+        "s",
+        "s",
+        "{s}2",
+        "g",
+        "g",
+        "c",
+        "0",
+        "1",
+        "5",
+        "-1",
+        "-",
+        "+",
+        "$",
+        ">",
+        "*",
+        "0-1",
+        "3-*",
+        "(2",
+        "=",
+        "~",
+        "x",
+        "",
+        "MAXLEN",
+        "MINID",
+        "LIMIT",
+        "NOMKSTREAM",
+        "COUNT",
+        "BLOCK",
+        "STREAMS",
+        "GROUP",
+        "NOACK",
+        "MKSTREAM",
+        "ENTRIESREAD",
+        "ENTRIESADDED",
+        "MAXDELETEDID",
+        "IDLE",
+        "TIME",
+        "RETRYCOUNT",
+        "FORCE",
+        "JUSTID",
+        "LASTID",
+        "FULL",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551615-18446744073709551615",
+    ];
+    prop::sample::select(words.to_vec()).prop_map(str::to_owned)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
+
+    /// Words in any order, behind those that get past the first checks.
+    #[test]
+    fn no_stream_command_panics_on_any_arguments(
+        calls in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), prop::collection::vec(word(), 0..9), 0..5u64), 1..30)
+    ) {
+        let rows: Vec<_> = table::all()
+            .filter(|spec| spec.full_name.starts_with('x') && spec.handler().is_some())
+            .collect();
+        let mut shard = filled(7);
+        ask(&mut shard, "XGROUP CREATE s g 0");
+        ask(&mut shard, "XREADGROUP GROUP g c COUNT 3 STREAMS s >");
+        for (row, in_order, words, pause_ms) in &calls {
+            let spec = *row.get(&rows);
+            shard.cx.now_ms += pause_ms;
+            let first: &[&str] = match spec.full_name {
+                _ if !in_order => &[],
+                "xreadgroup" => &["GROUP", "g", "c", "STREAMS", "s"],
+                "xread" => &["STREAMS", "s"],
+                "xclaim" | "xautoclaim" => &["s", "g", "c", "0"],
+                "xack" | "xpending" => &["s", "g"],
+                name if name.contains('|') => &["sub", "s", "g"],
+                _ => &["s"],
+            };
+            let args: Vec<&[u8]> = first.iter().map(|word| word.as_bytes()).chain(words.iter().map(String::as_bytes)).collect();
+            let _ = shard.execute(spec, &args);
+        }
+        shard.check_invariants();
+    }
 }
 
 proptest! {

@@ -34,7 +34,9 @@ impl Stream {
     pub fn trim(&mut self, kv: &mut dyn KvMut, trim: Trim) -> Result<u64, StoreError> {
         let before = self.state;
         let mut gone_until = None;
-        while let Some(leaf) = self.first_leaf(kv.as_kv())?.filter(|_| !self.is_within(trim.bound)) {
+        while !self.is_within(trim.bound)
+            && let Some(leaf) = self.first_leaf(kv.as_kv())?
+        {
             let deleted = before.len - self.state.len;
             if trim.limit > 0 && deleted + leaf.live > trim.limit {
                 break;
