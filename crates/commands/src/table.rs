@@ -17,6 +17,7 @@ mod server;
 mod set;
 mod sort;
 mod sorted_set;
+mod sorted_set_range;
 mod stream;
 mod string;
 mod transactions;
@@ -33,6 +34,7 @@ static FAMILIES: [&[Spec]; 20] = [
     list::ROWS,
     json::ROWS,
     sorted_set::ROWS,
+    sorted_set_range::ROWS,
     geo::ROWS,
     stream::ROWS,
     keyspace::ROWS,

@@ -5,6 +5,7 @@ mod noise;
 mod support;
 
 use commands::{table, wire};
+use datatypes::collection::SmallLimits;
 use noise::noise;
 use proptest::prelude::*;
 use resp::Reply;
@@ -203,6 +204,8 @@ proptest! {
     ) {
         let rows: Vec<_> = table::all().filter(|spec| !matches!(spec.kind, commands::Kind::Container)).collect();
         let mut shard = Shard::default();
+        // So that collections grow large.
+        shard.cx.limits.sorted_set = SmallLimits { entries: 1, value_bytes: 4 };
         for (row, args, pause_ms) in &calls {
             let spec = *row.get(&rows);
             let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();

@@ -8,19 +8,26 @@ use crate::mem::MemKv;
 #[derive(Default)]
 pub(crate) struct Counting {
     pub kv: MemKv,
+    /// Lookups and walks.
     pub reads: usize,
+    /// Pairs that were looked at.
+    pub pairs: usize,
     pub writes: usize,
 }
 
 impl Kv for Counting {
     fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.reads += 1;
+        self.pairs += 1;
         self.kv.get(key)
     }
 
     fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.reads += 1;
-        self.kv.scan(from, to, visit)
+        self.kv.scan(from, to, &mut |key, value| {
+            self.pairs += 1;
+            visit(key, value)
+        })
     }
 
     fn key_count(&self, db: u8) -> u64 {

@@ -1,4 +1,4 @@
-//! Sorted sets.
+//! Sorted sets: members, ends, and what several sets have.
 
 use crate::blocking::Timeout;
 use crate::doc::{Arg, Group, block, double, integer, key_arg, one_of, pattern, string, word};
@@ -12,7 +12,6 @@ use crate::{Id, Spec};
 
 const WHERE: &[Arg] = &[word("min", "MIN"), word("max", "MAX")];
 const WAITING: &[Arg] = &[key_arg("key", 0).multiple(), double("timeout")];
-const SCORES: &[Arg] = &[key_arg("key", 0), double("min"), double("max")];
 const AGGREGATE: &[Arg] = &[word("sum", "SUM"), word("min", "MIN"), word("max", "MAX")];
 const COMBINED: &[Arg] = &[
     integer("numkeys"),
@@ -28,12 +27,8 @@ const STORED: &[Arg] = &[
     integer("weight").token("WEIGHTS").optional().multiple(),
     one_of("aggregate", AGGREGATE).token("AGGREGATE").optional(),
 ];
-const BYTES: &[Arg] = &[key_arg("key", 0), string("min"), string("max")];
 const MEMBERS: &[Arg] = &[key_arg("key", 0), string("member").multiple()];
 const POPPED: &[Arg] = &[key_arg("key", 0), integer("count").optional()];
-const SORTBY: &[Arg] = &[word("byscore", "BYSCORE"), word("bylex", "BYLEX")];
-const LIMIT: &[Arg] = &[integer("offset"), integer("count")];
-const RANKED: &[Arg] = &[key_arg("key", 0), string("member"), word("withscore", "WITHSCORE").optional()];
 
 pub static ROWS: &[Spec] = &[
     write(Id::Bzmpop, "bzmpop", at_least(5), &[counted_keys(2, RW | ACCESS | DELETE)], sorted_set::bzmpop)
@@ -108,16 +103,6 @@ pub static ROWS: &[Spec] = &[
         .acl(category::SORTEDSET)
         .doc(Group::SortedSet, "1.2.0", "O(1)", "Answers the number of members of a sorted set.")
         .args(&[key_arg("key", 0)]),
-    read(Id::Zcount, "zcount", exactly(4), &[key(1, RO | ACCESS)], sorted_set::zcount)
-        .flags(FAST)
-        .acl(category::SORTEDSET)
-        .doc(
-            Group::SortedSet,
-            "2.0.0",
-            "O(log(N)) where N is the size of the set",
-            "Counts the members whose scores are in a range.",
-        )
-        .args(SCORES),
     read(Id::Zdiff, "zdiff", at_least(3), &[counted_keys(1, RO | ACCESS)], sorted_set::zdiff)
         .acl(category::SORTEDSET)
         .doc(
@@ -195,16 +180,6 @@ pub static ROWS: &[Spec] = &[
         "Stores the members that all sorted sets have.",
     )
     .args(STORED),
-    read(Id::Zlexcount, "zlexcount", exactly(4), &[key(1, RO | ACCESS)], sorted_set::zlexcount)
-        .flags(FAST)
-        .acl(category::SORTEDSET)
-        .doc(
-            Group::SortedSet,
-            "2.8.9",
-            "O(log(N)) where N is the size of the set",
-            "Counts the members in a range of bytes; all must have the same score.",
-        )
-        .args(BYTES),
     write(Id::Zmpop, "zmpop", at_least(4), &[counted_keys(1, RW | ACCESS | DELETE)], sorted_set::zmpop)
         .acl(category::SORTEDSET)
         .doc(
@@ -262,88 +237,6 @@ pub static ROWS: &[Spec] = &[
             key_arg("key", 0),
             block("options", &[integer("count"), word("withscores", "WITHSCORES").optional()]).optional(),
         ]),
-    read(Id::Zrange, "zrange", at_least(4), &[key(1, RO | ACCESS)], sorted_set::zrange)
-        .acl(category::SORTEDSET)
-        .doc(
-            Group::SortedSet,
-            "1.2.0",
-            "O(log(N)+M) where N is the size of the set and M the number of members answered",
-            "Answers the members in a range of ranks, scores or bytes.",
-        )
-        .args(&[
-            key_arg("key", 0),
-            string("start"),
-            string("stop"),
-            one_of("sortby", SORTBY).since("6.2.0").optional(),
-            word("rev", "REV").since("6.2.0").optional(),
-            block("limit", LIMIT).token("LIMIT").since("6.2.0").optional(),
-            word("withscores", "WITHSCORES").optional(),
-        ]),
-    read(Id::Zrangebylex, "zrangebylex", at_least(4), &[key(1, RO | ACCESS)], sorted_set::zrangebylex)
-        .acl(category::SORTEDSET)
-        .doc(
-            Group::SortedSet,
-            "2.8.9",
-            "O(log(N)+M) where N is the size of the set and M the number of members answered",
-            "Answers the members in a range of bytes; all must have the same score.",
-        )
-        .deprecated("6.2.0", "`ZRANGE` with the `BYLEX` argument")
-        .args(&[
-            key_arg("key", 0),
-            string("min"),
-            string("max"),
-            block("limit", LIMIT).token("LIMIT").optional(),
-        ]),
-    read(Id::Zrangebyscore, "zrangebyscore", at_least(4), &[key(1, RO | ACCESS)], sorted_set::zrangebyscore)
-        .acl(category::SORTEDSET)
-        .doc(
-            Group::SortedSet,
-            "1.0.5",
-            "O(log(N)+M) where N is the size of the set and M the number of members answered",
-            "Answers the members whose scores are in a range.",
-        )
-        .deprecated("6.2.0", "`ZRANGE` with the `BYSCORE` argument")
-        .args(&[
-            key_arg("key", 0),
-            double("min"),
-            double("max"),
-            word("withscores", "WITHSCORES").since("2.0.0").optional(),
-            block("limit", LIMIT).token("LIMIT").optional(),
-        ]),
-    write(
-        Id::Zrangestore,
-        "zrangestore",
-        at_least(5),
-        &[key(1, OW | UPDATE), key(2, RO | ACCESS)],
-        sorted_set::zrangestore,
-    )
-    .flags(DENYOOM)
-    .acl(category::SORTEDSET)
-    .doc(
-        Group::SortedSet,
-        "6.2.0",
-        "O(log(N)+M) where N is the size of the set and M the number of members stored",
-        "Stores the members in a range of another sorted set.",
-    )
-    .args(&[
-        key_arg("dst", 0),
-        key_arg("src", 1),
-        string("min"),
-        string("max"),
-        one_of("sortby", SORTBY).optional(),
-        word("rev", "REV").optional(),
-        block("limit", LIMIT).token("LIMIT").optional(),
-    ]),
-    read(Id::Zrank, "zrank", at_least(3), &[key(1, RO | ACCESS)], sorted_set::zrank)
-        .flags(FAST)
-        .acl(category::SORTEDSET)
-        .doc(
-            Group::SortedSet,
-            "2.0.0",
-            "O(log(N)) where N is the size of the set",
-            "Answers the rank of a member, counted from the least score.",
-        )
-        .args(RANKED),
     write(Id::Zrem, "zrem", at_least(3), &[key(1, RW | DELETE)], sorted_set::zrem)
         .flags(FAST)
         .acl(category::SORTEDSET)
@@ -354,119 +247,6 @@ pub static ROWS: &[Spec] = &[
             "Removes members from a sorted set; the key goes with its last member.",
         )
         .args(MEMBERS),
-    write(
-        Id::Zremrangebylex,
-        "zremrangebylex",
-        exactly(4),
-        &[key(1, RW | DELETE)],
-        sorted_set::zremrangebylex,
-    )
-    .acl(category::SORTEDSET)
-    .doc(
-        Group::SortedSet,
-        "2.8.9",
-        "O(log(N)+M) where N is the size of the set and M the number of members removed",
-        "Removes the members in a range of bytes; all must have the same score.",
-    )
-    .args(BYTES),
-    write(
-        Id::Zremrangebyrank,
-        "zremrangebyrank",
-        exactly(4),
-        &[key(1, RW | DELETE)],
-        sorted_set::zremrangebyrank,
-    )
-    .acl(category::SORTEDSET)
-    .doc(
-        Group::SortedSet,
-        "2.0.0",
-        "O(log(N)+M) where N is the size of the set and M the number of members removed",
-        "Removes the members in a range of ranks.",
-    )
-    .args(&[key_arg("key", 0), integer("start"), integer("stop")]),
-    write(
-        Id::Zremrangebyscore,
-        "zremrangebyscore",
-        exactly(4),
-        &[key(1, RW | DELETE)],
-        sorted_set::zremrangebyscore,
-    )
-    .acl(category::SORTEDSET)
-    .doc(
-        Group::SortedSet,
-        "1.2.0",
-        "O(log(N)+M) where N is the size of the set and M the number of members removed",
-        "Removes the members whose scores are in a range.",
-    )
-    .args(SCORES),
-    read(Id::Zrevrange, "zrevrange", at_least(4), &[key(1, RO | ACCESS)], sorted_set::zrevrange)
-        .acl(category::SORTEDSET)
-        .doc(
-            Group::SortedSet,
-            "1.2.0",
-            "O(log(N)+M) where N is the size of the set and M the number of members answered",
-            "Answers the members in a range of ranks, the greatest score first.",
-        )
-        .deprecated("6.2.0", "`ZRANGE` with the `REV` argument")
-        .args(&[
-            key_arg("key", 0),
-            integer("start"),
-            integer("stop"),
-            word("withscores", "WITHSCORES").optional(),
-        ]),
-    read(
-        Id::Zrevrangebylex,
-        "zrevrangebylex",
-        at_least(4),
-        &[key(1, RO | ACCESS)],
-        sorted_set::zrevrangebylex,
-    )
-    .acl(category::SORTEDSET)
-    .doc(
-        Group::SortedSet,
-        "2.8.9",
-        "O(log(N)+M) where N is the size of the set and M the number of members answered",
-        "Answers the members in a range of bytes, the greatest first; all must have the same score.",
-    )
-    .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYLEX` arguments")
-    .args(&[
-        key_arg("key", 0),
-        string("max"),
-        string("min"),
-        block("limit", LIMIT).token("LIMIT").optional(),
-    ]),
-    read(
-        Id::Zrevrangebyscore,
-        "zrevrangebyscore",
-        at_least(4),
-        &[key(1, RO | ACCESS)],
-        sorted_set::zrevrangebyscore,
-    )
-    .acl(category::SORTEDSET)
-    .doc(
-        Group::SortedSet,
-        "2.2.0",
-        "O(log(N)+M) where N is the size of the set and M the number of members answered",
-        "Answers the members whose scores are in a range, the greatest first.",
-    )
-    .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments")
-    .args(&[
-        key_arg("key", 0),
-        double("max"),
-        double("min"),
-        word("withscores", "WITHSCORES").optional(),
-        block("limit", LIMIT).token("LIMIT").optional(),
-    ]),
-    read(Id::Zrevrank, "zrevrank", at_least(3), &[key(1, RO | ACCESS)], sorted_set::zrevrank)
-        .flags(FAST)
-        .acl(category::SORTEDSET)
-        .doc(
-            Group::SortedSet,
-            "2.0.0",
-            "O(log(N)) where N is the size of the set",
-            "Answers the rank of a member, counted from the greatest score.",
-        )
-        .args(RANKED),
     read(Id::Zscan, "zscan", at_least(3), &[key(1, RO | ACCESS)], sorted_set::zscan)
         .acl(category::SORTEDSET)
         .tips(&["nondeterministic_output"])

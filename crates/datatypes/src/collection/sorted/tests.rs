@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::{Place, Scored, SortedSet};
 use crate::check::check_invariants;
 use crate::collection::SmallLimits;
+use crate::counting::Counting;
 use crate::keyspace::{Keyspace, Reader};
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
@@ -168,4 +169,32 @@ proptest! {
         let _ = (edit.put(&name, 1.0), edit.put(&name, 2.0), edit.remove(&name));
         edit.save();
     }
+}
+
+#[test]
+fn a_member_of_a_large_set_costs_few_pairs() {
+    let mut kv = Counting::default();
+    let change = |kv: &mut Counting, members: &mut dyn Iterator<Item = u64>, score: f64| {
+        kv.writes = 0;
+        let mut keyspace = Keyspace::new(kv, 0, 1, 1);
+        let entry = keyspace.entry(b"k").unwrap();
+        let mut edit = keyspace.edit_sorted(entry, LIMITS).unwrap();
+        members.for_each(|number| {
+            edit.put(number.to_string().as_bytes(), number as f64 + score).unwrap();
+        });
+        edit.save();
+        kv.writes
+    };
+    change(&mut kv, &mut (0..20_000), 0.0);
+    let rounds = 200;
+    let mut mean = |score: f64, from: u64| -> usize {
+        let cost = |round: u64| change(&mut kv, &mut std::iter::once(from + round * 97), score);
+        (0..rounds).map(cost).sum::<usize>() / rounds as usize
+    };
+    // Element, index entry, head record, and a weight on each of two levels.
+    assert_eq!(mean(0.5, 20_000), 5);
+    // Two index entries, and no head record.
+    assert!(mean(0.25, 0) <= 4, "a neighbouring place");
+    assert!(mean(9000.0, 1) <= 7, "another place");
+    check_invariants(&kv.kv);
 }
