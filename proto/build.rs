@@ -1,6 +1,6 @@
 //! Compiles the protobuf definitions without `protoc`.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["proto/miraft/v1/data.proto", "proto/miraft/v1/raft.proto", "proto/miraft/v1/meta.proto"];
+    let files = ["data", "events", "raft", "meta"].map(|name| format!("proto/miraft/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("miraft_descriptor.bin"), prost::Message::encode_to_vec(&descriptors))?;

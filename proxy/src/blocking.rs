@@ -107,6 +107,8 @@ struct Shown(Arc<ClientInfo>);
 impl Shown {
     fn new(info: &Arc<ClientInfo>) -> Self {
         info.set_blocked(true);
+        // The connection's task listens from now on, to learn that the client leaves.
+        info.wake();
         Self(info.clone())
     }
 }

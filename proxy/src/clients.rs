@@ -18,6 +18,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::pubsub::Counts;
+
 /// Which of the two listeners a client came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -56,6 +58,10 @@ pub struct ClientInfo {
     pub db: AtomicUsize,
     pub resp3: AtomicBool,
     pub monitor: AtomicBool,
+    /// Subscriptions to channels, patterns and shard channels.
+    channels: AtomicUsize,
+    patterns: AtomicUsize,
+    shards: AtomicUsize,
     pub no_evict: AtomicBool,
     pub no_touch: AtomicBool,
     pub readonly: AtomicBool,
@@ -95,6 +101,9 @@ impl ClientInfo {
             db: AtomicUsize::new(0),
             resp3: AtomicBool::new(false),
             monitor: AtomicBool::new(false),
+            channels: AtomicUsize::new(0),
+            patterns: AtomicUsize::new(0),
+            shards: AtomicUsize::new(0),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             readonly: AtomicBool::new(false),
@@ -168,10 +177,21 @@ impl ClientInfo {
 
     /// How long nothing was heard of it; 0 while commands are under way or it only listens.
     pub fn idle_ms(&self, now_ms: u64) -> u64 {
-        if self.monitor.load(Relaxed) || self.pending.load(Relaxed) > 0 {
+        if self.monitor.load(Relaxed) || self.is_subscribed() || self.pending.load(Relaxed) > 0 {
             return 0;
         }
         now_ms.saturating_sub(self.active_ms.load(Relaxed))
+    }
+
+    pub fn set_subscriptions(&self, counts: Counts) {
+        self.channels.store(counts.channels, Relaxed);
+        self.patterns.store(counts.patterns, Relaxed);
+        self.shards.store(counts.shards, Relaxed);
+    }
+
+    /// It subscribes to something.
+    pub fn is_subscribed(&self) -> bool {
+        [&self.channels, &self.patterns, &self.shards].iter().any(|count| count.load(Relaxed) > 0)
     }
 
     /// Makes the connection's task look around.
@@ -194,7 +214,7 @@ impl ClientInfo {
         // Writing to a string cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
              qbuf={query} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={output} rbp={output} obl={output} oll=0 \
              omem={output} tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
@@ -205,6 +225,9 @@ impl ClientInfo {
             seconds(self.active_ms.load(Relaxed)),
             self.flags(),
             self.db.load(Relaxed),
+            self.channels.load(Relaxed),
+            self.patterns.load(Relaxed),
+            self.shards.load(Relaxed),
             self.queued.load(Relaxed),
             output + query + size_of::<Self>(),
             if output > 0 { "rw" } else { "r" },
@@ -217,14 +240,16 @@ impl ClientInfo {
     }
 
     fn flags(&self) -> String {
+        let set = |flag: &AtomicBool| flag.load(Relaxed);
         let known = [
-            (&self.blocked, 'b'),
-            (&self.monitor, 'O'),
-            (&self.readonly, 'r'),
-            (&self.no_evict, 'e'),
-            (&self.no_touch, 'T'),
+            (set(&self.blocked), 'b'),
+            (set(&self.monitor), 'O'),
+            (self.is_subscribed(), 'P'),
+            (set(&self.readonly), 'r'),
+            (set(&self.no_evict), 'e'),
+            (set(&self.no_touch), 'T'),
         ];
-        let flags: String = known.iter().filter(|(flag, _)| flag.load(Relaxed)).map(|(_, c)| c).collect();
+        let flags: String = known.iter().filter(|(set, _)| *set).map(|(_, c)| c).collect();
         if flags.is_empty() { "N".to_owned() } else { flags }
     }
 }

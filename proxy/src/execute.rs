@@ -81,6 +81,12 @@ impl Front {
         if !self.session.authenticated && !spec.flags.has(flag::NO_AUTH) {
             return Err(Reply::error("NOAUTH Authentication required."));
         }
+        if self.session.side == Side::Cluster && spec.needs_databases() {
+            return Err(CommandError::NotInCluster(spec.full_name).into());
+        }
+        if local::only_listens(self) {
+            local::check_mode(spec)?;
+        }
         Ok(spec)
     }
 

@@ -6,6 +6,7 @@
 //!                ▲                   ├─► gather, scan (several groups)
 //!                │                   └─► backend_api ─► backend ─► storage nodes
 //!                └────── replies ────────────┘
+//! pubsub: messages between clients, by way of storage nodes
 //! server: one process · worker: one thread · shared: what workers share
 //! ```
 
@@ -24,6 +25,7 @@ mod local;
 mod metrics;
 mod monitor;
 mod options;
+mod pubsub;
 mod scan;
 mod server;
 mod settings;

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use prometheus_client::{
@@ -43,6 +46,18 @@ impl Collector for ProxyMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (name, help, counter) in COUNTERS {
             let metric = ConstCounter::new(self.0.total(counter));
+            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+        }
+        let figures = &self.0.pubsub.figures;
+        for (name, help, count) in [
+            (
+                "miraft_proxy_pubsub_messages",
+                "Messages received for clients that subscribe",
+                &figures.messages,
+            ),
+            ("miraft_proxy_pubsub_cut_off", "Subscribers closed because they did not read", &figures.cut_off),
+        ] {
+            let metric = ConstCounter::new(count.load(Relaxed));
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
         }
         let clients = ConstGauge::new(self.0.clients.len() as i64);

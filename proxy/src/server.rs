@@ -23,6 +23,7 @@ use crate::{
     listener,
     metrics::ProxyMetrics,
     options::Options,
+    pubsub,
     settings::Number,
     shared::Shared,
     worker::Worker,
@@ -68,6 +69,7 @@ pub async fn run(
     }
     spawn_local(follow_readiness(readiness, topologies.clone()));
     spawn_local(close_idle(shared.clone()));
+    spawn_local(pubsub::run(shared.clone(), topologies.clone()));
 
     let plan = Plan { shared: shared.clone(), topologies, meta, identity, options, stop: stop.clone() };
     let (ended, mut endings) = mpsc::channel::<()>(1);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use commands::limits::{self, LIMITS, Limit};
 use parking_lot::Mutex;
 
-use crate::options::Options;
+use crate::{options::Options, pubsub::OutputLimits};
 
 /// Settings that are read on the way of commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,12 @@ pub enum Number {
     SlowlogLen,
     LatencyThresholdMs,
     ProtectedMode,
+    PubsubHardBytes,
+    PubsubSoftBytes,
+    PubsubSoftS,
 }
 
-const NUMBERS: usize = 9;
+const NUMBERS: usize = 12;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -39,6 +42,8 @@ enum Kind {
     /// Index into [`LIMITS`].
     Small(usize),
     Password,
+    /// `class hard soft seconds`, for several classes of clients.
+    OutputLimits,
     /// Index into `choices` by position in the table.
     Choice(&'static str),
     Fixed(&'static str),
@@ -105,8 +110,11 @@ static PARAMETERS: &[Parameter] = &[
     parameter("dbfilename", Kind::Fixed("")),
     parameter("slave-read-only", Kind::Fixed("yes")),
     parameter("replica-read-only", Kind::Fixed("yes")),
-    parameter("client-output-buffer-limit", Kind::Fixed(OUTPUT_LIMIT)),
+    parameter("client-output-buffer-limit", Kind::OutputLimits),
 ];
+
+/// What Redis shows for replicas, which are no clients here.
+const REPLICA_LIMITS: &str = "slave 268435456 67108864 60";
 
 /// All that there are.
 fn parameters() -> impl Iterator<Item = Parameter> {
@@ -118,9 +126,6 @@ fn parameters() -> impl Iterator<Item = Parameter> {
     });
     PARAMETERS.iter().copied().chain(small)
 }
-
-/// Shown from the number that is in force.
-const OUTPUT_LIMIT: &str = "client-output-buffer-limit";
 
 /// Why a parameter cannot be set.
 #[derive(Debug, PartialEq, Eq)]
@@ -197,6 +202,9 @@ impl Settings {
             (Number::SlowlogSlowerUs, options.slowlog_slower_us),
             (Number::SlowlogLen, options.slowlog_len as i64),
             (Number::ProtectedMode, i64::from(options.protected_mode)),
+            (Number::PubsubHardBytes, 32 << 20),
+            (Number::PubsubSoftBytes, 8 << 20),
+            (Number::PubsubSoftS, 60),
         ] {
             settings.numbers[number as usize].store(value, Relaxed);
         }
@@ -232,6 +240,55 @@ impl Settings {
         self.has_password.store(i64::from(!password.is_empty()), Relaxed);
     }
 
+    /// How much may wait for a client that subscribes.
+    pub fn pubsub_limits(&self) -> OutputLimits {
+        OutputLimits {
+            hard_bytes: self.limit(Number::PubsubHardBytes),
+            soft_bytes: self.limit(Number::PubsubSoftBytes),
+            soft_ms: self.limit(Number::PubsubSoftS) as u64 * 1000,
+        }
+    }
+
+    fn output_limits(&self) -> String {
+        let number = |number| self.number(number);
+        let (hard, soft) = (number(Number::PubsubHardBytes), number(Number::PubsubSoftBytes));
+        let normal = number(Number::OutputBytesMax);
+        let seconds = number(Number::PubsubSoftS);
+        format!("normal {normal} 0 0 {REPLICA_LIMITS} pubsub {hard} {soft} {seconds}")
+    }
+
+    /// Nothing is changed unless all of it is right.
+    fn set_output_limits(&self, value: &[u8]) -> Result<(), &'static str> {
+        let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
+        let (groups, rest) = words.as_chunks::<4>();
+        if !rest.is_empty() || groups.is_empty() {
+            return Err("Wrong number of arguments in buffer limit configuration.");
+        }
+        let mut numbers = Vec::new();
+        for [class, hard, soft, seconds] in groups {
+            let size = |text: &[u8]| parse_memory(text).filter(|bytes| (0..=BYTES_MAX).contains(bytes));
+            let seconds = resp::number::parse_i64(seconds).filter(|s| (0..=i64::from(i32::MAX)).contains(s));
+            let (Some(hard), Some(soft), Some(seconds)) = (size(hard), size(soft), seconds) else {
+                return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
+            };
+            match class.to_ascii_lowercase().as_slice() {
+                // Nothing is without limit here.
+                b"normal" => numbers.push((Number::OutputBytesMax, if hard == 0 { BYTES_MAX } else { hard })),
+                b"slave" | b"replica" => {}
+                b"pubsub" => numbers.extend([
+                    (Number::PubsubHardBytes, if hard == 0 { BYTES_MAX } else { hard }),
+                    (Number::PubsubSoftBytes, soft),
+                    (Number::PubsubSoftS, seconds),
+                ]),
+                _ => return Err("Invalid client class specified in buffer limit configuration."),
+            }
+        }
+        for (number, value) in numbers {
+            self.numbers[number as usize].store(value, Relaxed);
+        }
+        Ok(())
+    }
+
     /// Names and values of the parameters whose name `matches`.
     pub fn get(&self, matches: impl Fn(&str) -> bool) -> Vec<(&'static str, Bytes)> {
         parameters().filter(|p| matches(p.name)).map(|p| (p.name, self.value(&p))).collect()
@@ -265,6 +322,7 @@ impl Settings {
                 self.numbers[number as usize].store(i64::from(flag), Relaxed);
             }
             Kind::Password => self.set_password(value),
+            Kind::OutputLimits => self.set_output_limits(value).map_err(refused)?,
             Kind::Choice(default) => {
                 let text = std::str::from_utf8(value).map_err(|_| refused("argument must be text"))?;
                 if matches!(default, "yes" | "no") && yes_or_no(value).is_none() {
@@ -286,12 +344,12 @@ impl Settings {
             Kind::Small(at) => self.small.numbers[at].load(Relaxed).to_string().into(),
             Kind::Flag(number) => Bytes::from_static(if self.number(number) != 0 { b"yes" } else { b"no" }),
             Kind::Password => self.password.lock().clone(),
+            Kind::OutputLimits => self.output_limits().into(),
             Kind::Choice(default) => {
                 let choices = self.choices.lock();
                 let chosen = choices.iter().find(|(name, _)| *name == parameter.name);
                 chosen.map_or(Bytes::from_static(default.as_bytes()), |(_, v)| v.clone().into())
             }
-            Kind::Fixed(OUTPUT_LIMIT) => format!("normal {} 0 0", self.number(Number::OutputBytesMax)).into(),
             Kind::Fixed(value) => Bytes::from_static(value.as_bytes()),
         }
     }
@@ -370,7 +428,27 @@ mod tests {
         assert!(matches!(settings.set("appendonly", b"yes"), Err(SetError::Refused(_))));
         assert!(settings.set("lazyfree-lazy-expire", b"yes").is_ok());
         assert_eq!(value(&settings, "lazyfree-lazy-expire"), "yes");
-        assert_eq!(value(&settings, "client-output-buffer-limit"), "normal 1073741824 0 0");
+    }
+
+    #[test]
+    fn output_limits_are_set_by_class() {
+        const NAME: &str = "client-output-buffer-limit";
+        let settings = Settings::new(&Options::default());
+        let shown = |normal, pubsub| format!("normal {normal} 0 0 {REPLICA_LIMITS} pubsub {pubsub}");
+        assert_eq!(value(&settings, NAME), shown("1073741824", "33554432 8388608 60"));
+        settings.set(NAME, b"pubsub 1mb 2k 3").unwrap();
+        assert_eq!(value(&settings, NAME), shown("1073741824", "1048576 2000 3"));
+        let limits = OutputLimits { hard_bytes: 1 << 20, soft_bytes: 2000, soft_ms: 3000 };
+        assert_eq!(settings.pubsub_limits(), limits);
+        let all = shown("5", "33554432 8388608 60");
+        settings.set(NAME, all.as_bytes()).unwrap();
+        assert_eq!(value(&settings, NAME), all);
+        for wrong in
+            ["", "pubsub 1 2", "pubsub 1 2 x", "pubsub -1 0 0", "nobody 1 2 3", "pubsub 1 1 1 normal"]
+        {
+            assert!(matches!(settings.set(NAME, wrong.as_bytes()), Err(SetError::Refused(_))), "{wrong}");
+        }
+        assert_eq!(value(&settings, NAME), all);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::{
     clients::{ClientInfo, Clients},
     options::{Moved, Options},
+    pubsub::Hub,
     settings::Settings,
     settings_file::SettingsFile,
     slowlog::{Latency, Slowlog},
@@ -147,6 +148,7 @@ pub struct Shared {
     pub clients: Clients,
     pub pause: Pause,
     pub monitors: Monitors,
+    pub pubsub: Hub,
     pub slowlog: Mutex<Slowlog>,
     pub latency: Mutex<Latency>,
     /// One per worker.
@@ -167,6 +169,7 @@ impl Shared {
             clients: Clients::default(),
             pause: Pause::default(),
             monitors: Monitors::default(),
+            pubsub: Hub::new(u64::from_str_radix(&digits[..16], 16).unwrap_or(1), options.deadline_ms),
             slowlog: Mutex::default(),
             latency: Mutex::default(),
             counters: std::iter::repeat_with(Counters::default).take(options.workers.max(1)).collect(),

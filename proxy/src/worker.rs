@@ -13,6 +13,7 @@ use crate::{
     backend::Backend,
     backend_api::Submit,
     cluster::Cluster,
+    pubsub::Publications,
     settings::Number,
     shared::{Counters, Shared},
     slowlog::Entry,
@@ -26,6 +27,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     pub backend: Rc<dyn Submit>,
     pub cluster: Cluster,
+    /// Messages published here that have no outcome yet.
+    pub publications: Rc<Publications>,
     /// Index among the workers of the process.
     number: usize,
     /// What all connections read into: a connection keeps only what it could not process.
@@ -42,6 +45,7 @@ impl Worker {
             shared,
             backend,
             cluster,
+            publications: Rc::default(),
             number,
             scratch: Cell::default(),
             congested: RefCell::default(),

@@ -92,7 +92,31 @@ def every_proxy_serves_what_another_wrote(clients):
         assert all(reader.get(key) == str(number).encode() for reader in clients)
 
 
-CHECKS = [strings, numbers, keys_of_all_slots, expiry, pipelines, keyspace]
+def hear(listener, kind):
+    """The next message of a kind; what else comes before is not it."""
+    while True:
+        message = listener.get_message(timeout=10)
+        assert message is not None, f"no {kind}"
+        if message["type"] == kind:
+            return message
+
+
+def messages(client):
+    channel = fresh("channel")
+    with client.pubsub() as listener:
+        listener.subscribe(channel)
+        hear(listener, "subscribe")
+        listener.psubscribe(channel[:-1] + "*")
+        hear(listener, "psubscribe")
+        assert client.publish(channel, b"\x00hello") == 2
+        assert hear(listener, "message")["data"] == b"\x00hello"
+        assert hear(listener, "pmessage")["channel"] == channel.encode()
+        listener.unsubscribe()
+        hear(listener, "unsubscribe")
+        assert client.publish(channel, "alone") == 1
+
+
+CHECKS = [strings, numbers, keys_of_all_slots, expiry, pipelines, keyspace, messages]
 
 
 def plain_clients(addresses):

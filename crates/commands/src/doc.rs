@@ -13,15 +13,17 @@ pub enum Group {
     Json,
     SortedSet,
     Geo,
+    Stream,
     Connection,
     Server,
     Cluster,
     Transactions,
     Scripting,
+    PubSub,
 }
 
 impl Group {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,
@@ -31,9 +33,11 @@ impl Group {
         Self::Json,
         Self::SortedSet,
         Self::Geo,
+        Self::Stream,
         Self::Generic,
         Self::Transactions,
         Self::Scripting,
+        Self::PubSub,
         Self::Connection,
         Self::Server,
         Self::Cluster,
@@ -51,11 +55,13 @@ impl Group {
             Self::Json => "json",
             Self::SortedSet => "sorted-set",
             Self::Geo => "geo",
+            Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",
             Self::Transactions => "transactions",
             Self::Scripting => "scripting",
+            Self::PubSub => "pubsub",
         }
     }
 }
@@ -193,6 +199,12 @@ pub const fn block(name: &'static str, args: &'static [Arg]) -> Arg {
 }
 
 impl Arg {
+    /// Index of the key spec that finds what the argument leads to.
+    pub const fn key_spec(mut self, spec: u8) -> Self {
+        self.key_spec = Some(spec);
+        self
+    }
+
     pub const fn token(mut self, token: &'static str) -> Self {
         self.token = Some(token);
         self

@@ -1,7 +1,10 @@
 //! Everything a command can fail with, and the exact text that clients see.
 
 mod field;
+mod intersection;
 mod json;
+mod sort;
+mod swap;
 
 use std::borrow::Cow;
 
@@ -12,10 +15,14 @@ use datatypes::rdb::RdbError;
 use resp::Reply;
 
 pub use field::FieldError;
+pub use intersection::IntersectionError;
+pub use sort::SortError;
+pub use swap::SwapError;
 
 use crate::blocking::TimeoutError;
 use crate::handler::geo::GeoError;
 use crate::handler::sorted_set::SortedSetError;
+use crate::handler::stream::StreamError;
 
 /// Why a command was refused. It has changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +80,8 @@ pub enum CommandError {
     InvalidTtl,
     InvalidIdletime,
     InvalidFrequency,
+    /// Name of the command.
+    NotInCluster(&'static str),
     /// DEBUG is off, as it is in Redis.
     DebugDisabled,
     Bit(BitError),
@@ -83,9 +92,11 @@ pub enum CommandError {
     Function(FunctionError),
     Field(FieldError),
     Intersection(IntersectionError),
+    Sort(SortError),
     Swap(SwapError),
     SortedSet(SortedSetError),
     Geo(GeoError),
+    Stream(StreamError),
     Timeout(TimeoutError),
     Json(JsonError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
@@ -106,18 +117,6 @@ impl From<Null> for Reply {
             Null::Bulk => Reply::Null,
             Null::Array => Reply::NullArray,
         }
-    }
-}
-
-impl From<IntersectionError> for CommandError {
-    fn from(error: IntersectionError) -> Self {
-        Self::Intersection(error)
-    }
-}
-
-impl From<SwapError> for CommandError {
-    fn from(error: SwapError) -> Self {
-        Self::Swap(error)
     }
 }
 
@@ -184,6 +183,10 @@ impl CommandError {
             Self::InvalidExpire(name) => {
                 return one_line([b"ERR invalid expire time in '", name.as_bytes(), b"' command"]);
             }
+            Self::NotInCluster(name) => {
+                let name = name.to_ascii_uppercase();
+                return one_line([b"ERR ", name.as_bytes(), b" is not allowed in cluster mode"]);
+            }
             Self::UnsupportedOption(option) => return one_line([b"ERR Unsupported option ", option, b""]),
             Self::Payload(RdbError::Unsupported(kind)) => {
                 return one_line([b"ERR Values of type ", kind.as_bytes(), b" are not supported yet"]);
@@ -194,10 +197,12 @@ impl CommandError {
             }
             Self::Function(error) => return error.text(),
             Self::Intersection(error) => error.text(),
+            Self::Sort(error) => error.text(),
             Self::Swap(error) => error.text(),
             Self::Field(error) => return error.text(),
             Self::SortedSet(error) => return error.text(),
             Self::Geo(error) => return error.text(),
+            Self::Stream(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             Self::Json(error) => return json::text(error),
             // Never reaches a client: whoever executes the command waits, or answers the null.
@@ -380,47 +385,10 @@ impl FunctionError {
     }
 }
 
-/// Why SINTERCARD was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IntersectionError {
-    NoKeys,
-    MoreKeysThanArguments,
-    NegativeLimit,
-}
-
-impl IntersectionError {
-    fn text(self) -> &'static str {
-        match self {
-            Self::NoKeys => "ERR numkeys should be greater than 0",
-            Self::MoreKeysThanArguments => "ERR Number of keys can't be greater than number of args",
-            Self::NegativeLimit => "ERR LIMIT can't be negative",
-        }
-    }
-}
-
-/// Why SWAPDB was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SwapError {
-    First,
-    Second,
-    /// The databases hold more than one entry of the log should.
-    TooLarge,
-}
-
-impl SwapError {
-    fn text(self) -> &'static str {
-        match self {
-            Self::First => "ERR invalid first DB index",
-            Self::Second => "ERR invalid second DB index",
-            Self::TooLarge => "ERR the databases hold too much to be swapped",
-        }
-    }
-}
-
-const SHOWN_BYTES_MAX: usize = 128;
+pub(crate) const SHOWN_BYTES_MAX: usize = 128;
 
 /// What C's `%.128s` prints: up to the limit, or the first zero byte.
-fn shown(text: &[u8], limit: usize) -> &[u8] {
+pub(crate) fn shown(text: &[u8], limit: usize) -> &[u8] {
     let cut = &text[..text.len().min(limit)];
     &cut[..cut.iter().position(|&b| b == 0).unwrap_or(cut.len())]
 }
@@ -430,7 +398,7 @@ fn unknown_subcommand(container: &str, name: &[u8]) -> Cow<'static, [u8]> {
     one_line([b"ERR unknown subcommand '", shown(name, SHOWN_BYTES_MAX), hint.as_bytes()])
 }
 
-fn one_line(parts: [&[u8]; 3]) -> Cow<'static, [u8]> {
+pub(crate) fn one_line(parts: [&[u8]; 3]) -> Cow<'static, [u8]> {
     let mut text = parts.concat();
     for byte in &mut text {
         if matches!(byte, b'\r' | b'\n') {

@@ -9,7 +9,9 @@ pub mod json;
 pub mod keyspace;
 pub mod list;
 pub mod set;
+pub mod sort;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 
 use bytes::Bytes;

@@ -47,6 +47,8 @@ pub enum Begin {
         word: &'static str,
         start: u8,
     },
+    /// Nowhere among the arguments: the keys follow from what is stored.
+    Unknown,
 }
 
 /// Which arguments from there on are keys.
@@ -178,6 +180,7 @@ impl Begin {
                 }
             }
             .map(|at| at + 1),
+            Self::Unknown => None,
             Self::Hidden { word, start } => {
                 (usize::from(start) - 1..args.len()).rev().find(|&at| is(word, at)).map(|at| at + 1)
             }

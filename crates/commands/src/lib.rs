@@ -40,4 +40,4 @@ pub use id::Id;
 pub use lookup::{by_id, lookup, resolve};
 pub use spec::{Cx, GroupCommand, Handler, Kind, Merge, ProxyCommand, ReadFn, ScriptCommand, Spec, WriteFn};
 
-pub use datatypes::kv::DATABASES;
+pub use datatypes::{glob, kv::DATABASES};

@@ -1,5 +1,5 @@
-//! Names of the limits up to which collections stay small, as CONFIG knows them, and their form on the
-//! way from proxy to storage node: numbers in the order of [`LIMITS`].
+//! Names of the limits up to which collections stay small, and of those of streams' nodes, as CONFIG knows
+//! them, and their form on the way from proxy to storage node: numbers in the order of [`LIMITS`].
 
 use datatypes::{Limits, ListLimit};
 
@@ -69,9 +69,11 @@ pub static LIMITS: [Limit; COUNT] = [
         limits.list = ListLimit::of_option(n);
     })
     .between(i32::MIN, i32::MAX),
+    limit("stream-node-max-bytes", None, 4096, |limits, n| limits.stream.node_bytes = entries(n)).memory(),
+    limit("stream-node-max-entries", None, 100, |limits, n| limits.stream.node_entries = entries(n)),
 ];
 
-pub const COUNT: usize = 8;
+pub const COUNT: usize = 10;
 
 /// The limits that `numbers` say; what is missing has its default.
 pub fn from_numbers(numbers: &[i64]) -> Limits {

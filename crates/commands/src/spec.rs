@@ -178,6 +178,14 @@ pub enum ProxyCommand {
     Monitor,
     Multi,
     Ping,
+    Psubscribe,
+    Publish,
+    PubsubChannels,
+    PubsubNumPat,
+    PubsubNumSub,
+    PubsubShardChannels,
+    PubsubShardNumSub,
+    Punsubscribe,
     Quit,
     ReadOnly,
     ReadWrite,
@@ -191,7 +199,12 @@ pub enum ProxyCommand {
     SlowlogGet,
     SlowlogLen,
     SlowlogReset,
+    Spublish,
+    Ssubscribe,
+    Subscribe,
+    Sunsubscribe,
     Time,
+    Unsubscribe,
     Unwatch,
     Watch,
 }
@@ -258,6 +271,11 @@ impl Spec {
         let mut slots = self.key_positions(args).map(|at| slot_of(args[at]));
         let Some(first) = slots.next() else { return Ok(None) };
         if slots.all(|slot| slot == first) { Ok(Some(first)) } else { Err(CommandError::CrossSlot) }
+    }
+
+    /// Whether the command is about several databases, of which a cluster has one.
+    pub fn needs_databases(&self) -> bool {
+        matches!(self.id, Id::Move | Id::Swapdb)
     }
 
     /// What a storage node executes, if it executes this command at all.
@@ -418,6 +436,12 @@ impl Spec {
     /// Adds bits of [`crate::flags::category`].
     pub(crate) const fn acl(mut self, bits: u32) -> Self {
         self.explicit_categories |= bits;
+        self
+    }
+
+    /// Keys of a command whose constructor takes none.
+    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
         self
     }
 

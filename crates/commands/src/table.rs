@@ -11,16 +11,19 @@ mod internal;
 mod json;
 mod keyspace;
 mod list;
+mod pubsub;
 mod scripting;
 mod server;
 mod set;
+mod sort;
 mod sorted_set;
+mod stream;
 mod string;
 mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 17] = [
+static FAMILIES: [&[Spec]; 18] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -31,9 +34,12 @@ static FAMILIES: [&[Spec]; 17] = [
     json::ROWS,
     sorted_set::ROWS,
     geo::ROWS,
+    stream::ROWS,
     keyspace::ROWS,
+    sort::ROWS,
     transactions::ROWS,
     scripting::ROWS,
+    pubsub::ROWS,
     connection::ROWS,
     server::ROWS,
     cluster::ROWS,

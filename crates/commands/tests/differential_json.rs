@@ -185,7 +185,7 @@ fn stored(shard: &mut Shard) -> Option<Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2000), failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(600), failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn changes_leave_what_they_should(

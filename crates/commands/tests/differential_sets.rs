@@ -38,6 +38,7 @@ fn command() -> impl Strategy<Value = Vec<&'static str>> {
         3 => on_key(&["SMEMBERS", "SCARD", "TYPE"], Just(vec![]).boxed()),
         3 => on_key(&["SMOVE"], moved.prop_map(|(to, member)| vec![to, member]).boxed()),
         3 => on_key(&["SINTER", "SUNION", "SDIFF"], words(&KEYS, 0..3)),
+        2 => words(&KEYS, 2..3).prop_map(|keys| [vec!["SINTERCARD", "2"], keys].concat()),
         3 => on_key(&["SINTERSTORE", "SUNIONSTORE", "SDIFFSTORE"], words(&KEYS, 1..3)),
         1 => on_key(&["SSCAN"], Just(vec!["0", "COUNT", "1000"]).boxed()),
         1 => on_key(&["SPOP", "SRANDMEMBER"], Just(vec!["100"]).boxed()),

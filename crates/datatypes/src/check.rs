@@ -6,11 +6,13 @@ use bytes::Bytes;
 
 use crate::collection::sorted::{Scored, SortedSet};
 use crate::collection::{Elements, Large, check_due};
+use crate::json::Document;
 use crate::key;
 use crate::kv::Kv;
 use crate::list;
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
+use crate::stream;
 
 /// Slot, database and id of a large collection.
 type Collection = (u16, u8, u64);
@@ -26,6 +28,9 @@ pub fn check_invariants(kv: &MemKv) {
             counts[usize::from(head.db)] += 1;
             let record = Record::decode(value.clone()).expect("a readable record");
             expiring.extend(record.due().map(|when| key::expiry(when, stored)));
+            if record.kind == Type::Json {
+                check_document(&record);
+            }
             if let Some((id, parts)) = check_collection(kv, stored, &record) {
                 let other = named.insert((head.slot.number(), head.db, id), parts);
                 assert!(other.is_none(), "two keys with the elements of one collection");
@@ -45,11 +50,20 @@ pub fn check_invariants(kv: &MemKv) {
     }
 }
 
-/// Id and number of parts of a large collection; an empty collection is no key.
+/// A document is stored as it would be written again, and can be read.
+fn check_document(record: &Record) {
+    let document = Document::read(&record.payload).expect("a readable document");
+    assert_eq!(document.payload().expect("a document within bounds"), record.payload);
+}
+
+/// Id and number of parts of a large collection. Only a stream may be empty.
 fn check_collection(kv: &MemKv, stored: &Bytes, record: &Record) -> Option<(u64, u64)> {
     if record.kind == Type::List {
         let parts = list::check::check(&mut kv.clone(), record, stored);
         return record.collection_id().map(|id| (id, parts));
+    }
+    if record.kind == Type::Stream {
+        return Some((record.collection_id()?, stream::check(kv, stored, record)));
     }
     if let Some(large) = Large::of(record, stored).expect("a readable head record") {
         assert!(!large.is_empty());

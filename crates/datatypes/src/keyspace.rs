@@ -19,6 +19,7 @@ use crate::kv::{Kv, KvMut, StoreError};
 use crate::list::{ListEdit, ListLimit};
 use crate::random::Random;
 use crate::record::{self, Record, Type};
+use crate::stream::StreamEdit;
 
 /// One database at one moment, to read.
 pub struct Reader<'a> {
@@ -202,6 +203,20 @@ impl<'a> Keyspace<'a> {
         expiry_ms: Option<u64>,
     ) -> ListEdit<'_, 'a> {
         ListEdit::create(self, entry, limit, expiry_ms)
+    }
+
+    /// Opens the stream under the entry's key; `None` if the key is missing. What is there must be one.
+    pub fn stream(&mut self, entry: Entry) -> Result<Option<StreamEdit<'_, 'a>>, StoreError> {
+        StreamEdit::open(self, entry)
+    }
+
+    /// A new stream that replaces whatever is under the entry's key when it is saved.
+    pub fn create_stream(
+        &mut self,
+        entry: Entry,
+        expiry_ms: Option<u64>,
+    ) -> Result<StreamEdit<'_, 'a>, StoreError> {
+        StreamEdit::create(self, entry, expiry_ms)
     }
 
     /// Moves the live key of `source`, its expiry included, to the key of `target`, whatever is there.

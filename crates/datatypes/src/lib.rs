@@ -3,8 +3,8 @@
 //! Layers, lowest first: [`kv`] is the map a command sees; [`key`] and [`record`] are the layouts
 //! of what is stored in it; [`keyspace`] keeps what must agree (the head record, the parts of a large
 //! collection, the key count and the expiry index) in step; [`collection`] is what hashes and sets are
-//! made of, [`list`] what lists are; [`number`] reads and writes numbers as Redis does; [`bits`] and
-//! [`hyperloglog`] are what a string can be besides text; [`json`] are documents; [`geo`] makes scores of
+//! made of, [`list`] what lists are, [`stream`] what streams are; [`number`] reads and writes numbers as Redis
+//! does; [`bits`] and [`hyperloglog`] are what a string can be besides text; [`json`] are documents; [`geo`] makes scores of
 //! places; [`rdb`] is the form in which values
 //! travel between servers.
 //!
@@ -31,6 +31,7 @@ pub mod rdb;
 pub mod record;
 pub mod size;
 pub mod slots;
+pub mod stream;
 pub mod swap;
 
 pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};

@@ -21,7 +21,7 @@ pub fn stored_bytes(
     let indexed = record.due().map_or(0, |when| key::expiry(when, &head).len());
     let own = (head.len() + record.encode().len() + indexed) as u64;
     let Some(large) = Large::of(record, &head)? else { return Ok(own) };
-    let alike = matches!(record.kind, Type::Hash | Type::Set);
+    let alike = matches!(record.kind, Type::Hash | Type::Set | Type::Stream);
     let limit = if alike { samples } else { u64::MAX };
     let range = key::parts(&head, large.id());
     let (mut seen, mut bytes) = (0u64, 0u64);

@@ -49,6 +49,12 @@ pub fn to_integer(value: f64) -> i64 {
     if (-BOUND..BOUND).contains(&value) { value as i64 } else { i64::MIN }
 }
 
+/// Likewise to an unsigned one.
+pub fn to_unsigned(value: f64) -> u64 {
+    const HALF: f64 = 9_223_372_036_854_775_808.0;
+    if value >= HALF { to_integer(value - HALF) as u64 ^ 1 << 63 } else { to_integer(value) as u64 }
+}
+
 /// Likewise to 32 bits, by way of 64.
 pub fn to_int(value: f64) -> i32 {
     to_integer(value) as i32
@@ -85,6 +91,8 @@ mod tests {
         assert_eq!(to_integer(-1.9), -1);
         assert_eq!(to_integer(1e300), i64::MIN);
         assert_eq!(to_integer(f64::NAN), i64::MIN);
+        assert_eq!(to_unsigned(1e100), 0);
+        assert_eq!(to_unsigned(1.5e19), 15_000_000_000_000_000_000);
         assert_eq!(argument(9007199254740993.0), b"9007199254740992");
         assert_eq!(argument(0.1), b"0.1");
     }

@@ -49,7 +49,6 @@ pub enum Purpose {
 const GLOBALS: &[&str] = &[
     "_VERSION",
     "assert",
-    "collectgarbage",
     "coroutine",
     "error",
     "gcinfo",
@@ -273,6 +272,7 @@ impl<'a> Builder<'a> {
         bridge.raw_set("explain", lua.create_function(|lua, failure: Value| explain(lua, failure))?)?;
         let shared = Rc::clone(session);
         bridge.raw_set("new_json", lua.create_function(move |lua, ()| api::new_json(lua, &shared))?)?;
+        bridge.raw_set("find_plain", api::find_plain(lua)?)?;
         let libraries = api::libraries(lua, session)?;
         let api = lua.create_table()?;
         // Set before the prelude runs, exchanged for one with the right environment later.

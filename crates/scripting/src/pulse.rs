@@ -18,7 +18,7 @@ pub trait Watch {
 }
 
 /// The watch is asked once for this many steps.
-const STEPS_PER_LOOK: u64 = 256;
+const STEPS_PER_LOOK: u64 = 16;
 /// After a stop, the error is raised anew after fewer and fewer steps: a script that catches it does not
 /// come far, and the handler that finds its place does.
 const GRACE_STEPS: u64 = 64;

@@ -42,6 +42,7 @@ fn a_script_that_is_stopped_leaves_nothing() {
         "redis.call('set', 'k', 1) pcall(function() while true do end end) return 'went on'",
         "redis.call('set', 'k', 1) local co = coroutine.wrap(function() while true do end end) co()",
         "redis.call('set', 'k', 1) return string.find(string.rep('a', 100), string.rep('a?', 100) .. 'b')",
+        "redis.call('set', 'k', 1) while true do collectgarbage() end",
         "redis.call('set', 'k', 1) local t = 'x' for i = 1, 60 do t = {t, t} end return t",
         "redis.call('set', 'k', 1) local t = 'x' for i = 1, 60 do t = {t, t} end return cjson.encode(t)",
         "redis.call('set', 'k', 1) local t = 'x' for i = 1, 15 do t = {t, t, t, t} end return cmsgpack.pack(t)",
@@ -103,6 +104,8 @@ fn memory_is_bounded() {
         assert!(reply.contains("not enough memory") || reply.contains("too large"), "{script}: {reply}");
         assert_eq!(show(&here.eval("return 'alive'", &["0"])), "\"alive\"", "{script}");
     }
+    let garbage = "for i = 1, 1000 do local s = string.rep('x', 100000) end return 'done'";
+    assert_eq!(show(&here.eval(garbage, &["0"])), "\"done\"");
     let caught = "local ok, e = pcall(string.rep, 'x', 1e9) return {tostring(ok), e}";
     assert_eq!(show(&here.eval(caught, &["0"])), "[\"false\", \"not enough memory\"]");
 }
@@ -161,6 +164,32 @@ fn no_script_takes_the_stack() {
         here.eval(&script, &["0"]);
         assert_eq!(show(&here.eval("return 'alive'", &["0"])), "\"alive\"", "{}", &script[..script.len().min(80)]);
     }
+}
+
+/// Text is looked for in linear time: this would take hours.
+#[test]
+fn plain_text_is_found_at_once() {
+    let mut here = Here::default();
+    let script = "local text, wanted = string.rep('a', 4000000), string.rep('a', 2000000)
+        return {tostring(text:find(wanted .. 'b', 1, true)), {text:find(wanted .. 'b')}, {text:find(wanted, 5)},
+            {text:find(wanted, -2000000, true)}, {text:find(wanted, -5, true)}}";
+    assert_eq!(show(&here.eval(script, &["0"])), "[\"nil\", [], [:5, :2000004], [:2000001, :4000000], []]");
+}
+
+/// References that Rust holds are few, however much there is.
+#[test]
+fn large_values_pass() {
+    let mut here = Here::default();
+    let script = "local t = {} for i = 1, 50000 do t[i] = 'x' .. i t['k' .. i] = {i} end
+        local packed = cmsgpack.pack(t) local json = cjson.encode(cmsgpack.unpack(packed))
+        local back = cjson.decode(json) return {back.k777[1], #packed > 0, back['50000'] or back[50000]}";
+    assert_eq!(show(&here.eval(script, &["0"])), "[:777, :1, \"x50000\"]");
+    let script =
+        "for i = 1, 20000 do redis.call('sadd', KEYS[1], i) end return #redis.call('smembers', KEYS[1])";
+    assert_eq!(show(&here.eval(script, &["1", "s"])), ":20000");
+    assert!(
+        matches!(here.eval("return redis.call('smembers', KEYS[1])", &["1", "s"]), Reply::Array(all) if all.len() == 20000)
+    );
 }
 
 #[test]

@@ -89,8 +89,7 @@ fn a_failed_command_leaves_nothing_and_its_predecessors_stay() {
     let Ok(Reply::Error(text)) = result else { panic!("the script fails by itself") };
     assert!(text.starts_with(b"ERR value is not an integer or out of range script: "));
     assert_eq!(kv.clone().pairs().count(), kv.len());
-    let mut here = Here::default();
-    here.kv = kv;
+    let mut here = Here { kv, ..Here::default() };
     assert_eq!(show(&here.run(&[b"HGETALL", b"h{t}"])), "[\"f\", \"x\"]");
     assert_eq!(show(&here.run(&[b"GET", b"n{t}"])), "\"x\"");
     assert_eq!(show(&here.run(&[b"DBSIZE"])), ":2");

@@ -319,7 +319,7 @@ impl Core {
 
 /// Hands answers to their targets; each that asks is flushed once, in the order of asking: nothing
 /// may depend on where memory was free, or the simulation would not repeat itself.
-fn deliver(answers: impl Iterator<Item = (Sink, Result<Bytes, RouteError>)>, flush: bool) {
+pub fn deliver(answers: impl Iterator<Item = (Sink, Result<Bytes, RouteError>)>, flush: bool) {
     let mut to_flush: Vec<(usize, Rc<dyn ReplyTarget>)> = Vec::new();
     for (asked, (sink, result)) in answers.enumerate() {
         let wants_flush = sink.to.reply(sink.token, result);

@@ -23,6 +23,7 @@ use crate::{
     backend_api::ReplyTarget,
     clients::ClientInfo,
     execute::{ARGS_INLINE, Front, Verdict},
+    local,
     settings::Number,
     shared::Counters,
     worker::Worker,
@@ -30,6 +31,8 @@ use crate::{
 
 /// Incomplete requests beyond this size keep no spare memory when they are done.
 const INPUT_BYTES_KEPT: usize = 16 * 1024;
+/// Messages handed to the socket at a time, about.
+const MESSAGES_BYTES_READY: usize = 64 * 1024;
 /// Likewise for argument positions.
 const DECODER_BYTES_KEPT: usize = 2 * 1024;
 
@@ -79,14 +82,18 @@ impl Driver {
         loop {
             self.take_feed();
             self.finish_command();
+            let held = self.take_messages();
             self.write(cx)?;
+            if self.has_messages() {
+                continue;
+            }
             self.listen(cx)?;
             if self.is_waiting(cx) {
                 self.front.conn.output.borrow_mut().watch(true);
                 self.publish_figures();
                 return Ok(());
             }
-            self.front.conn.output.borrow_mut().watch(false);
+            self.front.conn.output.borrow_mut().watch(held);
             if self.stalled {
                 self.process_input();
             } else if !self.read(cx)? {
@@ -289,6 +296,27 @@ impl Driver {
         }
     }
 
+    /// Messages for a client that subscribes, as far as the socket takes them: the others wait where
+    /// they are counted. Whether they wait for a reply.
+    fn take_messages(&self) -> bool {
+        let Some(subscriber) = &self.front.session.subscriber else { return false };
+        let mut output = self.front.conn.output.borrow_mut();
+        if output.holds_messages() {
+            return !subscriber.is_empty();
+        }
+        if output.bytes() < MESSAGES_BYTES_READY {
+            subscriber.take(MESSAGES_BYTES_READY, |message| output.push_raw(message));
+        }
+        false
+    }
+
+    /// The socket took what was ready, and there is more.
+    fn has_messages(&self) -> bool {
+        let Some(subscriber) = &self.front.session.subscriber else { return false };
+        let output = self.front.conn.output.borrow();
+        !output.holds_messages() && output.bytes() < MESSAGES_BYTES_READY && !subscriber.is_empty()
+    }
+
     /// Nothing to do: give back what is not needed.
     fn rest(&mut self) {
         if self.input.is_empty() {
@@ -304,7 +332,8 @@ impl Driver {
         let info = &self.front.conn.info;
         let output = self.front.conn.output.borrow();
         info.query_bytes.store(self.input.len(), Relaxed);
-        info.output_bytes.store(output.bytes(), Relaxed);
+        let messages = self.front.session.subscriber.as_ref().map_or(0, |subscriber| subscriber.bytes());
+        info.output_bytes.store(output.bytes() + messages, Relaxed);
         info.pending.store(output.waiting(), Relaxed);
     }
 
@@ -318,6 +347,7 @@ impl Driver {
     }
 
     fn close(&mut self) {
+        local::leave_pubsub(&mut self.front);
         let conn = &self.front.conn;
         conn.leave();
         if let Some(feed) = self.front.session.feed.take() {

@@ -42,6 +42,7 @@ use crate::{
     backend_api::{ReplyTarget, RouteError, Sink},
     clients::ClientInfo,
     execute::Front,
+    pubsub::Subscriber,
     shared::Counters,
     slowlog::Entry,
     worker::Worker,
@@ -97,6 +98,20 @@ impl Connection {
     /// A reply that is there already.
     pub fn push(&self, reply: &Reply, protocol: Protocol) {
         self.output.borrow_mut().push(reply, protocol);
+    }
+
+    /// Messages wait until the reply of `token` is there.
+    pub fn hold_messages(&self, token: u64) {
+        self.output.borrow_mut().hold_messages(token);
+    }
+
+    /// Puts all messages that wait behind the replies that wait.
+    pub fn push_messages(&self, subscriber: &Subscriber) {
+        let mut messages = Vec::new();
+        subscriber.take(usize::MAX, |message| messages.extend_from_slice(message));
+        if !messages.is_empty() {
+            self.output.borrow_mut().push(&Reply::Raw(messages.into()), Protocol::Resp2);
+        }
     }
 
     /// Works on a command outside of the connection's task. Later commands wait for it.

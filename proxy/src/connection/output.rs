@@ -57,6 +57,9 @@ pub struct Output {
     flush_asked: bool,
     /// The connection's task waits for replies, even for those that leave nothing to write.
     watched: bool,
+    /// Messages to a subscriber wait until the reply of this token is in the buffer: it confirms the
+    /// subscription.
+    confirming: Option<u64>,
     /// The connection is gone: everything is dropped.
     closed: bool,
 }
@@ -102,7 +105,17 @@ impl Output {
         self.slots.push_back(Slot { reply: Some(bytes.into()), silent: false, call: None });
     }
 
-    /// Bytes outside of the order of replies (MONITOR).
+    /// Messages wait from here on until the reply of `token` is in the buffer.
+    pub fn hold_messages(&mut self, token: u64) {
+        self.confirming = Some(token);
+    }
+
+    /// Whether messages wait for a reply.
+    pub fn holds_messages(&self) -> bool {
+        self.confirming.is_some_and(|token| token >= self.first)
+    }
+
+    /// Bytes outside of the order of replies (MONITOR, messages).
     pub fn push_raw(&mut self, bytes: &[u8]) {
         if !self.closed {
             self.buffer.extend_from_slice(bytes);

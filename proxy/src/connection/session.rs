@@ -7,6 +7,7 @@ use resp::Protocol;
 use crate::{
     clients::Side,
     local::{Transaction, Watching},
+    pubsub::Subscriber,
     shared::Feed,
 };
 
@@ -31,6 +32,8 @@ pub struct Session {
     pub replies: Replies,
     /// Present while the client monitors.
     pub feed: Option<Arc<Feed>>,
+    /// Present once the client has subscribed to something.
+    pub subscriber: Option<Arc<Subscriber>>,
     /// Present between MULTI and EXEC.
     pub transaction: Option<Transaction>,
     /// Keys of WATCH.
@@ -48,6 +51,7 @@ impl Session {
             authenticated,
             replies: Replies::On,
             feed: None,
+            subscriber: None,
             transaction: None,
             watching: Watching::default(),
             closing: false,

@@ -102,11 +102,31 @@ fn set_flag(flag: &AtomicBool, word: &[u8]) -> Outcome {
     Ok(Reply::OK)
 }
 
-/// Every client of a proxy is of one type.
-fn is_normal(kind: &[u8]) -> Result<bool, Reply> {
+/// Types of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Normal,
+    /// Subscribes to something.
+    PubSub,
+    /// Replication is not done by clients.
+    None,
+}
+
+impl Type {
+    fn includes(self, client: &ClientInfo) -> bool {
+        match self {
+            Self::Normal => !client.is_subscribed(),
+            Self::PubSub => client.is_subscribed(),
+            Self::None => false,
+        }
+    }
+}
+
+fn parse_type(kind: &[u8]) -> Result<Type, Reply> {
     match kind {
-        k if is(k, "normal") => Ok(true),
-        k if ["master", "replica", "slave", "pubsub"].iter().any(|word| is(k, word)) => Ok(false),
+        k if is(k, "normal") => Ok(Type::Normal),
+        k if is(k, "pubsub") => Ok(Type::PubSub),
+        k if ["master", "replica", "slave"].iter().any(|word| is(k, word)) => Ok(Type::None),
         k => Err(Reply::error(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(k)))),
     }
 }
@@ -116,10 +136,10 @@ fn list(front: &Front, args: &[&[u8]]) -> Outcome {
     let shared = &front.conn.worker.shared;
     let clients = match args {
         [_] => shared.clients.all(),
-        [_, word, kind] if is(word, "TYPE") => match is_normal(kind)? {
-            true => shared.clients.all(),
-            false => Vec::new(),
-        },
+        [_, word, kind] if is(word, "TYPE") => {
+            let kind = parse_type(kind)?;
+            shared.clients.all().into_iter().filter(|client| kind.includes(client)).collect()
+        }
         [_, word, ids @ ..] if is(word, "ID") && !ids.is_empty() => {
             let mut found = Vec::new();
             for id in ids {
@@ -140,7 +160,7 @@ struct Victims<'a> {
     id: Option<u64>,
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
-    normal: Option<bool>,
+    kind: Option<Type>,
     spare_me: bool,
 }
 
@@ -149,7 +169,7 @@ impl Victims<'_> {
         self.id.is_none_or(|id| id == client.id)
             && self.addr.is_none_or(|addr| addr == client.peer.to_string().as_bytes())
             && self.laddr.is_none_or(|addr| addr == client.local.to_string().as_bytes())
-            && self.normal.is_none_or(|normal| normal)
+            && self.kind.is_none_or(|kind| kind.includes(client))
     }
 }
 
@@ -193,7 +213,7 @@ fn victims<'a>(args: &[&'a [u8]]) -> Result<Victims<'a>, Reply> {
                 let id = id.ok_or_else(|| Reply::error("ERR client-id should be greater than 0"))?;
                 victims.id = Some(id);
             }
-            o if is(o, "TYPE") => victims.normal = Some(is_normal(value)?),
+            o if is(o, "TYPE") => victims.kind = Some(parse_type(value)?),
             o if is(o, "ADDR") => victims.addr = Some(value),
             o if is(o, "LADDR") => victims.laddr = Some(value),
             o if is(o, "USER") && value == b"default" => {}

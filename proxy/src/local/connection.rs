@@ -135,6 +135,7 @@ pub fn reset(front: &mut Front) -> Outcome {
     if let Some(feed) = front.session.feed.take() {
         front.conn.worker.shared.monitors.leave(&feed);
     }
+    super::leave_pubsub(front);
     front.conn.info.queued.store(-1, Relaxed);
     front.conn.info.watched.store(0, Relaxed);
     let authenticated = !front.conn.worker.shared.settings.has_password();

@@ -1,7 +1,7 @@
 //! INFO: figures of this proxy process, and key counts of the groups in view. What the proxy does
 //! not know is not shown.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::atomic::Ordering::Relaxed};
 
 use commands::{Id, Merge};
 use resp::{Reply, number::parse_i64};
@@ -12,6 +12,7 @@ use crate::{
     clients::Side,
     connection::Call,
     execute::Front,
+    pubsub::Kind,
     settings::Number,
     shared::Shared,
     worker::Worker,
@@ -128,6 +129,7 @@ fn clients(shared: &Shared) -> Fields {
         ("maxclients", shared.settings.number(Number::MaxClients).to_string()),
         ("blocked_clients", shared.clients.blocked().to_string()),
         ("tracking_clients", "0".to_owned()),
+        ("pubsub_clients", shared.pubsub.clients().to_string()),
     ])
 }
 
@@ -156,6 +158,13 @@ fn stats(shared: &Shared) -> Fields {
         ("total_net_input_bytes", total(|c| &c.input_bytes)),
         ("total_net_output_bytes", total(|c| &c.output_bytes)),
         ("rejected_connections", total(|c| &c.rejected_connections)),
+        ("pubsub_channels", shared.pubsub.topics(Kind::Channel).to_string()),
+        ("pubsub_patterns", shared.pubsub.topics(Kind::Pattern).to_string()),
+        ("pubsubshard_channels", shared.pubsub.topics(Kind::Shard).to_string()),
+        (
+            "client_output_buffer_limit_disconnections",
+            shared.pubsub.figures.cut_off.load(Relaxed).to_string(),
+        ),
         ("total_protocol_errors", total(|c| &c.protocol_errors)),
     ])
 }

@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod info;
 mod logs;
+mod pubsub;
 mod script;
 mod transaction;
 mod watch;
@@ -14,6 +15,7 @@ mod watch;
 use commands::{Args, CommandError, ProxyCommand, Spec, functions, introspect, memory};
 use resp::Reply;
 
+pub use pubsub::{check_mode, leave as leave_pubsub, only_listens};
 pub use transaction::{Transaction, queue};
 pub use watch::Watching;
 
@@ -44,6 +46,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         P::ConfigRewrite => config::rewrite(front, call),
         P::ScriptExists | P::ScriptFlush | P::ScriptLoad => script::run(front, command, args, call),
         P::Info => info::run(front, args, call),
+        _ if pubsub::waits(command) => pubsub::run(front, command, args, call),
         _ => {
             let reply = immediate(front, command, args, call.spec).unwrap_or_else(|error| error);
             front.reply(&reply);
@@ -84,7 +87,7 @@ pub fn is_immediate(command: ProxyCommand) -> bool {
             | P::Hello
             | P::Reset
             | P::Monitor
-    )
+    ) && !pubsub::waits(command)
 }
 
 /// Executes a command that needs nothing from elsewhere.
@@ -94,6 +97,7 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
     match command {
         P::Auth => connection::auth(front, args),
         P::Hello => connection::hello(front, args),
+        P::Ping if pubsub::only_listens(front) => pubsub::ping(args),
         P::Ping => connection::ping(args),
         P::Echo => Ok(Reply::bulk(args[0])),
         P::Reset => connection::reset(front),
@@ -115,6 +119,11 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::Multi => transaction::multi(front),
         P::Discard => transaction::discard(front),
         P::Unwatch => watch::unwatch(front),
+        P::PubsubChannels
+        | P::PubsubNumPat
+        | P::PubsubNumSub
+        | P::PubsubShardChannels
+        | P::PubsubShardNumSub => pubsub::introspect(front, command, args),
         P::Command => Ok(introspect::all_info()),
         P::CommandCount => Ok(introspect::count()),
         P::CommandDocs => Ok(introspect::docs(&table)),

@@ -10,7 +10,7 @@ use resp::Reply;
 use smallvec::SmallVec;
 use topology::{GroupId, Slot, slot_of};
 
-use super::{Outcome, cluster::Changer, connection, immediate, is_immediate, watch};
+use super::{Outcome, cluster::Changer, connection, immediate, is_immediate, pubsub, watch};
 use crate::{
     ask::{Asker, Question, ask_this},
     backend_api::{RouteError, Submit, Target},
@@ -40,6 +40,8 @@ pub struct Transaction {
     bytes: usize,
     /// As SELECT leaves it.
     db: u8,
+    /// Something is published or subscribed to.
+    has_messages: bool,
     /// A command was refused: EXEC runs nothing.
     dirty: bool,
 }
@@ -140,6 +142,14 @@ fn admit(front: &Front, transaction: &mut Transaction, spec: &'static Spec, args
         Kind::Local(ProxyCommand::ClusterChange) if front.session.side == Side::Cluster => {
             transaction.push(Queued::Topology(Cluster::parse_change(args)?), bytes)
         }
+        Kind::Local(command) if pubsub::waits(command) => {
+            if let Some(refusal) = pubsub::elsewhere(front, args, spec) {
+                return Err(refusal);
+            }
+            transaction.has_messages = true;
+            let args = args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
+            transaction.push(Queued::Local { spec, command, args }, bytes)
+        }
         Kind::Local(command) if is_immediate(command) => {
             if command == ProxyCommand::Select {
                 transaction.db = connection::database(front.session.side, args[0])?;
@@ -171,11 +181,11 @@ pub fn exec(front: &mut Front, call: Call) {
             let _ = watch::unwatch(front);
             front.reply(&refusal);
         }
-        Ok(None) => {
-            let reply = assemble(front, transaction.queued, Vec::new());
+        Ok(None) if !transaction.has_messages => {
+            let reply = assemble(front, transaction.queued, Vec::new(), Vec::new());
             front.reply(&reply);
         }
-        Ok(Some(target)) => execute(front, transaction, target, call),
+        Ok(target) => execute(front, transaction, target, call),
     }
 }
 
@@ -207,39 +217,63 @@ fn served_by(backend: &dyn Submit, slot: Slot) -> Result<GroupId, Reply> {
     backend.group_of(slot).ok_or_else(nobody)
 }
 
-fn execute(front: &mut Front, transaction: Transaction, target: Target, call: Call) {
+fn execute(front: &mut Front, transaction: Transaction, target: Option<Target>, call: Call) {
     let watched = front.session.watching.encode();
     let _ = watch::unwatch(front);
     let protocol = front.session.protocol;
     let asker = Asker { db: 0, ..front.asker() };
     let spec = commands::by_id(Id::Transaction as u16).expect("every id has a row");
     let args = vec![Bytes::from(watched), Bytes::from(transaction.commands)];
-    let question = Question { asker, target, spec, args, writes: transaction.writes };
-    let answer = ask_this(&*front.conn.worker.backend, &question, 0);
+    let answer = target.map(|target| {
+        let question = Question { asker, target, spec, args, writes: transaction.writes };
+        ask_this(&*front.conn.worker.backend, &question, 0)
+    });
     let token = front.open(call);
+    let client = transaction.has_messages.then(|| pubsub::Client::of(front, true));
+    if client.is_some() {
+        front.conn.hold_messages(token);
+    }
     front.conn.run_then(token, async move {
-        let answer = answer.await;
-        let rest: Rest = Box::new(move |front| {
-            let bytes = match answer {
-                Ok(bytes) => bytes,
-                Err(error) => return Reply::error(error.to_string()),
-            };
-            match resp::parse(&bytes, protocol) {
-                Ok(Some((Reply::Array(replies), _))) => assemble(front, transaction.queued, replies),
+        let bytes = match answer {
+            None => Ok(None),
+            Some(answer) => answer.await.map(Some),
+        };
+        let replies = match bytes {
+            Ok(None) => Ok(Vec::new()),
+            Ok(Some(bytes)) => match resp::parse(&bytes, protocol) {
+                Ok(Some((Reply::Array(replies), _))) => Ok(replies),
                 // A key that is watched was changed, or the whole failed.
-                _ => Reply::Raw(bytes),
+                _ => Err(Reply::Raw(bytes)),
+            },
+            Err(error) => Err(Reply::error(error.to_string())),
+        };
+        let mut told = Vec::new();
+        if let (Ok(_), Some(client)) = (&replies, client) {
+            for queued in &transaction.queued {
+                if let Queued::Local { command, args, .. } = queued
+                    && pubsub::waits(*command)
+                {
+                    let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+                    told.push(client.execute(*command, &args).await);
+                }
             }
+        }
+        let rest: Rest = Box::new(move |front| match replies {
+            Ok(replies) => assemble(front, transaction.queued, replies, told),
+            Err(reply) => reply,
         });
         rest
     });
 }
 
-/// Puts the replies of commands on keys and of the proxy's own in order.
-fn assemble(front: &mut Front, queued: Vec<Queued>, replies: Vec<Reply>) -> Reply {
-    let mut replies = replies.into_iter();
+/// Puts the replies of commands on keys, of those about messages (`told`) and of the proxy's own in
+/// order.
+fn assemble(front: &mut Front, queued: Vec<Queued>, replies: Vec<Reply>, told: Vec<Reply>) -> Reply {
+    let (mut replies, mut told) = (replies.into_iter(), told.into_iter());
     let mut all = Vec::with_capacity(queued.len());
     for command in queued {
         all.push(match command {
+            Queued::Local { command, .. } if pubsub::waits(command) => told.next().unwrap_or(Reply::Null),
             Queued::Local { spec, command, args } => {
                 let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
                 immediate(front, command, &args, spec).unwrap_or_else(|error| error)

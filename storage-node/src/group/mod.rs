@@ -34,7 +34,7 @@ pub use inbox::{Incoming, ReplyQueue};
 pub use machine::{Blocking, StateMachine};
 pub use replica::{Replica, ReplicaConfig};
 
-use crate::{faults::Faults, options::Reads};
+use crate::{events::Hub, faults::Faults, options::Reads};
 use inbox::Inbox;
 use state::GroupState;
 
@@ -101,6 +101,8 @@ pub struct Shared {
     pub read_only: Arc<AtomicBool>,
     pub faults: Faults,
     pub stats: GroupStats,
+    /// Where publishers and subscribers of the node meet.
+    pub events: Arc<Hub>,
     serving: AtomicBool,
 }
 
@@ -123,7 +125,9 @@ impl Shared {
     }
 
     fn publish(&self, serving: bool) {
-        self.serving.store(serving, Ordering::Relaxed);
+        if self.serving.swap(serving, Ordering::Relaxed) && !serving {
+            self.events.close(self.group);
+        }
     }
 
     /// This replica leads and answers.

@@ -20,7 +20,12 @@ use super::{
     Blocking, Desired, GroupStats, Incoming, Shared, StateMachine, evaluator::Evaluator, inbox::Inbox,
     state::GroupState,
 };
-use crate::{engine::Engine, faults::Faults, options::Options};
+use crate::{
+    engine::Engine,
+    events::Hub,
+    faults::Faults,
+    options::{Options, Reads},
+};
 
 /// Entries a learner may lag behind and still become a voter.
 const PROMOTION_LAG_MAX: u64 = 1000;
@@ -41,6 +46,7 @@ pub struct ReplicaConfig {
     pub read_only: Arc<AtomicBool>,
     /// Signalled when a replica has something to tell meta.
     pub report: Arc<Notify>,
+    pub events: Arc<Hub>,
     pub faults: Faults,
 }
 
@@ -79,6 +85,7 @@ impl Replica {
             read_only: config.read_only.clone(),
             faults: config.faults,
             stats: GroupStats::default(),
+            events: config.events.clone(),
             serving: AtomicBool::new(false),
         });
         let machine = StateMachine::new(shared.clone(), config.engine.clone(), config.blocking);
@@ -129,6 +136,26 @@ impl Replica {
     /// Leads and answers.
     pub fn is_serving(&self) -> bool {
         self.shared.is_serving()
+    }
+
+    /// Leads, and as far as clocks can be trusted nobody else does yet.
+    pub fn leads_alone(&self) -> bool {
+        let holds_lease = || {
+            let Ok(leader) = self.raft.as_leader() else { return false };
+            let leader = leader.to_committed_leader_id();
+            raft_rocks::holds_lease(&self.raft, &leader, self.shared.lease)
+        };
+        self.is_serving() && (self.shared.reads == Reads::Quorum || holds_lease())
+    }
+
+    /// The store that leads, where known; else 0.
+    pub fn leader_hint(&self) -> u64 {
+        self.shared.leader_hint(&self.raft)
+    }
+
+    /// Whether the group serves the slot, by its own log.
+    pub fn owns(&self, slot: topology::Slot) -> bool {
+        self.shared.state.lock().applied.slots.contains(slot)
     }
 
     pub fn shared(&self) -> &Arc<Shared> {

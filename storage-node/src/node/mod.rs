@@ -25,13 +25,17 @@ use daemon::{
     meta_client::{HeartbeatSender, MetaClient},
 };
 use futures::StreamExt;
-use proto::v1::{Heartbeat, RegisterStorageRequest, ReplicaReport, data_server::DataServer, heartbeat};
+use proto::v1::{
+    Heartbeat, RegisterStorageRequest, ReplicaReport, data_server::DataServer, events_server::EventsServer,
+    heartbeat,
+};
 use raft_rocks::{LogOptions, LogStore, PeerService, Peers, Registry};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     data_service::DataService,
     engine::Engine,
+    events::{EventsService, Hub, watch_leadership},
     faults::Faults,
     group::{Blocking, Replica, ReplicaConfig},
     options::{Durability, Options},
@@ -120,12 +124,19 @@ pub async fn run_with(
                 .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX),
         )
+        .add_service(
+            EventsServer::new(EventsService::new(replicas.clone(), config.events.clone()))
+                .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX),
+        )
         .add_service(PeerService::server(config.service.registry().clone()));
     // Proxies and peers are served until the leaders have handed over.
     let serving = CancellationToken::new();
     let _end = serving.clone().drop_guard();
     let ended = serving.clone().cancelled_owned();
     let server = tokio::spawn(async move { grpc::serve(listener, router, ended).await });
+    let watching = watch_leadership(config.events.clone(), replicas.clone());
+    tokio::spawn(serving.clone().run_until_cancelled_owned(watching));
     let http = match &config.options.http_listen {
         Some(addr) => {
             let registry = crate::metrics::registry(replicas.clone(), config.log.clone());
@@ -172,6 +183,7 @@ fn replica_config(options: Options, env: &Env, switches: TestSwitches) -> anyhow
         blocking: switches.blocking,
         read_only: Arc::new(AtomicBool::new(false)),
         report: Arc::default(),
+        events: Arc::new(Hub::default()),
         faults: switches.faults,
     })
 }

@@ -18,7 +18,8 @@ pub fn get_keys_and_flags(args: &Args<'_>) -> Result<Reply, CommandError> {
 
 fn keys_of(argv: &[&[u8]], show: impl Fn(&[u8], &KeySpec) -> Reply) -> Result<Reply, CommandError> {
     let spec = find(argv).ok_or(CommandError::GetKeysUnknown)?;
-    if spec.keys.is_empty() {
+    let is_key = |keys: &&KeySpec| keys.flags & key_flag::NOT_KEY == 0;
+    if !spec.keys.iter().any(|keys| is_key(&keys)) {
         return Err(CommandError::GetKeysNone);
     }
     if !spec.accepts(argv.len()) {
@@ -26,7 +27,7 @@ fn keys_of(argv: &[&[u8]], show: impl Fn(&[u8], &KeySpec) -> Reply) -> Result<Re
     }
     let args = &argv[1..];
     let of_spec = |keys: &'static KeySpec| keys.indices(args).map(move |at| (at, keys));
-    let named = spec.keys.iter().filter(|keys| keys.flags & key_flag::NOT_KEY == 0);
+    let named = spec.keys.iter().filter(is_key);
     let found: Vec<_> = named.flat_map(of_spec).map(|(at, keys)| show(args[at], keys)).collect();
     if found.is_empty() { Err(CommandError::GetKeysInvalid) } else { Ok(Reply::Array(found)) }
 }

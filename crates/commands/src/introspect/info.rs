@@ -44,7 +44,11 @@ fn key_spec(spec: &KeySpec) -> Reply {
     }
     fields.push((Reply::bulk("flags"), key_flags(spec)));
     fields.push((Reply::bulk("begin_search"), begin_search(spec.begin)));
-    let find_keys = if matches!(spec.begin, Begin::Hidden { .. }) { unknown() } else { find_keys(spec.find) };
+    let find_keys = if matches!(spec.begin, Begin::Hidden { .. } | Begin::Unknown) {
+        unknown()
+    } else {
+        find_keys(spec.find)
+    };
     fields.push((Reply::bulk("find_keys"), find_keys));
     Reply::Map(fields)
 }
@@ -59,7 +63,7 @@ fn begin_search(begin: Begin) -> Reply {
             ];
             of_type("keyword", spec.into())
         }
-        Begin::Hidden { .. } => unknown(),
+        Begin::Hidden { .. } | Begin::Unknown => unknown(),
     }
 }
 

@@ -36,8 +36,10 @@ impl Shard {
     pub fn execute(&mut self, spec: &'static Spec, args: &[&[u8]]) -> Result<Reply, CommandError> {
         self.cx.seed = self.cx.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         spec.slot(args)?;
-        if let Kind::Local(command) = spec.kind {
-            return local(command, spec, args);
+        match spec.kind {
+            Kind::Local(command) => return local(command, spec, args),
+            Kind::Group { .. } => return Ok(Reply::Simple("left to the group")),
+            _ => {}
         }
         let mut args = args.to_vec();
         if spec.full_name == "scan" && !args.is_empty() {

@@ -1,6 +1,7 @@
 //! Up to where collections stay small.
 
 use crate::list::ListLimit;
+use crate::stream::StreamLimits;
 
 /// Limits of a collection that lives in its head record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Limits {
     pub sorted_set: SmallLimits,
     /// list-max-listpack-size
     pub list: ListLimit,
+    /// stream-node-max-entries, stream-node-max-bytes
+    pub stream: StreamLimits,
 }
 
 impl Limits {
@@ -40,6 +43,7 @@ impl Limits {
         set_integers: 512,
         sorted_set: SmallLimits { entries: 128, value_bytes: 64 },
         list: ListLimit::Bytes(8192),
+        stream: StreamLimits::DEFAULT,
     };
 }
 

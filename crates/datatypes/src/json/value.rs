@@ -110,19 +110,35 @@ impl Json {
         bytes
     }
 
-    /// About how many bytes it takes in memory: what is allocated for it, and the value itself.
+    /// How much memory RedisJSON takes for a value like this that was read as a whole.
     pub fn memory_bytes(&self) -> usize {
-        let value = size_of::<Self>();
+        WORD_BYTES + self.allocated_bytes()
+    }
+
+    /// Without the word that holds the value, or where it is.
+    fn allocated_bytes(&self) -> usize {
+        let room = |len: usize| len.next_power_of_two().max(ROOM_MIN);
         match self {
-            Self::String(text) => value + text.len(),
-            Self::Array(items) => value + items.iter().map(Self::memory_bytes).sum::<usize>(),
-            Self::Object(fields) => {
-                let index = size_of::<Box<str>>() + size_of::<usize>();
-                let names: usize = fields.keys().map(|name| index + name.len()).sum();
-                let values: usize = fields.values().map(Self::memory_bytes).sum();
-                value + size_of::<Fields>() + names + values
+            Self::Null | Self::Bool(_) => 0,
+            Self::Int(-128..384) => 0,
+            Self::Int(-0x80_0000..0x80_0000) => 4,
+            Self::Int(_) | Self::Big(_) | Self::Float(_) => 2 * WORD_BYTES,
+            Self::String(text) => text.len(),
+            Self::Array(items) if items.is_empty() => 0,
+            Self::Array(items) => {
+                let inside: usize = items.iter().map(Self::allocated_bytes).sum();
+                inside + (room(items.len()) + 2) * WORD_BYTES
             }
-            _ => value,
+            Self::Object(fields) if fields.is_empty() => 0,
+            Self::Object(fields) => {
+                let inside: usize =
+                    fields.iter().map(|(name, value)| name.len() + value.allocated_bytes()).sum();
+                inside + (3 * room(fields.len()) + 2) * WORD_BYTES
+            }
         }
     }
 }
+
+const WORD_BYTES: usize = 8;
+/// Elements that a container which is not empty has room for at least; it doubles.
+const ROOM_MIN: usize = 4;

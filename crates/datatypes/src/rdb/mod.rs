@@ -29,6 +29,7 @@ mod payload;
 mod read;
 mod set;
 mod sorted;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -41,6 +42,7 @@ pub use list::dump_list;
 pub use payload::{VERSION, VERSION_MAX, seal, unseal};
 pub use set::{Members, dump_set};
 pub use sorted::dump_sorted_set;
+pub use stream::dump_stream;
 pub use value::{Value, dump, restore};
 
 /// Why a payload is not taken, or a value not written.

@@ -90,7 +90,7 @@ pub(super) fn read_intset(input: &mut Input<'_>) -> Result<Members, RdbError> {
         return Err(RdbError::Format);
     }
     let (mut members, mut last) = (Vec::new(), None);
-    while input.len() > 0 {
+    while !input.is_empty() {
         let number = match width {
             2 => i16::from_le_bytes(input.array()?).into(),
             4 => i32::from_le_bytes(input.array()?).into(),

@@ -11,12 +11,14 @@ use super::RdbError;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
+use super::stream;
 use super::write::put_string;
 use super::{hash, json, list, sorted};
 use crate::collection::sorted::Scored;
 use crate::collection::{Element, Field};
 use crate::json::Json;
 use crate::record::{Record, Type};
+use crate::stream::StreamValue;
 
 /// The byte before a value.
 const STRING: u8 = 0;
@@ -37,6 +39,7 @@ pub enum Value<'a> {
     List(Vec<Bytes>),
     /// At least one member; members may repeat.
     SortedSet(Vec<Scored>),
+    Stream(StreamValue),
 }
 
 /// The payload of a record. (That of a collection needs its elements: [`super::dump_hash`] and its kin.)
@@ -94,8 +97,8 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
         sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
         12 => Type::SortedSet.name(),
+        form if stream::STREAMS.contains(&form) => return stream::read(input, form).map(Value::Stream),
         9 | 13 => Type::Hash.name(),
-        15 | 19 | 21 => Type::Stream.name(),
         6 => "module",
         _ => return Err(RdbError::Format),
     };

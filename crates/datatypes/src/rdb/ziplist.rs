@@ -27,7 +27,7 @@ pub(super) fn read(ziplist: &[u8]) -> Result<Vec<Bytes>, RdbError> {
         return Err(RdbError::Format);
     }
     let (mut input, mut items, mut last, mut before) = (Input::new(body), Vec::new(), HEADER_BYTES, 0);
-    while input.len() > 0 {
+    while !input.is_empty() {
         let left = input.len();
         last = HEADER_BYTES + body.len() - left;
         if size_before(&mut input)? != before {

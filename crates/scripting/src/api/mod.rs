@@ -11,12 +11,14 @@ mod maths;
 mod params;
 mod redis;
 mod register;
+mod strings;
 mod structs;
 
 pub use bridge::{Settings as CallSettings, dispatch};
 pub use json::Settings as JsonSettings;
 pub use params::Params;
 pub use redis::{API_CONSTANTS, LOG_CONSTANTS};
+pub use strings::find_plain;
 
 use std::rc::Rc;
 

@@ -10,7 +10,7 @@
 use mlua::{Lua, MultiValue, Result, Table, Value};
 
 use super::{Failure, Outcome, Params, RESULTS_MAX, fail, native, one};
-use crate::format::to_integer;
+use crate::format::{to_integer, to_unsigned};
 use crate::to_reply::number;
 
 type Read<T> = std::result::Result<T, Failure>;
@@ -158,7 +158,7 @@ fn pack(lua: &Lua, params: &Params<'_>) -> Outcome {
 
 /// A number as 32 bytes, the lowest first: 64 bits, and zeros.
 fn integer_bytes(number: f64) -> [u8; INTEGER_BYTES_MAX] {
-    let bits = if number < 0.0 { to_integer(number) as u64 } else { number as u64 };
+    let bits = if number < 0.0 { to_integer(number) as u64 } else { to_unsigned(number) };
     let mut bytes = [0; INTEGER_BYTES_MAX];
     bytes[..8].copy_from_slice(&bits.to_le_bytes());
     bytes

@@ -2,6 +2,7 @@
 
 mod fake;
 mod limits;
+mod pubsub;
 mod replies;
 
 use std::{rc::Rc, sync::Arc, time::Duration};

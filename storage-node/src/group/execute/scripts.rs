@@ -111,7 +111,7 @@ fn run(
         args,
         read_only: spec.flags.has(flag::READONLY),
         cluster: true,
-        seed: 0,
+        seed: cx.seed,
         watch: Deadline::new(clock),
     };
     let named = command.args[0];

@@ -8,7 +8,7 @@ use super::super::{Outcome, count};
 use super::{document, path};
 use crate::{Args, Cx};
 
-/// JSON.DEBUG MEMORY key [path]: how much memory values take while a command works on them.
+/// JSON.DEBUG MEMORY key [path]: how much memory RedisJSON takes for such values.
 pub fn memory(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
     let path = path(args, 2)?;
     let bytes = |value: &Json| count(value.memory_bytes());

@@ -2,6 +2,7 @@
 
 use datatypes::json::Document;
 use datatypes::rdb::{self, Members, RdbError, Value};
+use datatypes::stream::Stream;
 use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, List, Scored, SortedEdit, SortedSet, Type};
 use resp::Reply;
 
@@ -26,6 +27,10 @@ pub fn dump(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
             let elements = SortedSet::of(&record, cx.db, key)?.slice(kv, 0..u64::MAX)?;
             rdb::dump_sorted_set(&elements, record.large, print_score)
         }
+        Type::Stream => match Stream::of(&record, cx.db, key)? {
+            Some(stream) => rdb::dump_stream(&stream.value(kv)?, rdb::VERSION),
+            None => return Ok(Reply::Null),
+        },
         _ => rdb::dump(&record)?,
     }))
 }
@@ -69,6 +74,11 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         Value::SortedSet(elements) => {
             let set = keyspace.create_sorted(entry, cx.limits.sorted_set, expiry_ms);
             restore_sorted_set(set, &elements)?;
+        }
+        Value::Stream(value) => {
+            let mut stream = keyspace.create_stream(entry, expiry_ms)?;
+            stream.fill(&value);
+            stream.save();
         }
     }
     Ok(Reply::OK)
