@@ -23,7 +23,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,

@@ -455,12 +455,6 @@ impl Spec {
         self
     }
 
-    /// Keys of a command that the proxy executes.
-    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
-        self.keys = keys;
-        self
-    }
-
     pub(crate) const fn internal(mut self) -> Self {
         self.internal = true;
         self

@@ -23,7 +23,7 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 18] = [
+static FAMILIES: [&[Spec]; 20] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
