@@ -94,7 +94,7 @@ impl Rules {
         if self.nx && self.xx {
             return Err(SortedSetError::XxWithNx);
         }
-        if (self.gt && self.nx) || (self.lt && self.nx) || (self.gt && self.lt) {
+        if [self.gt, self.lt, self.nx].into_iter().filter(|&is_given| is_given).count() > 1 {
             return Err(SortedSetError::GtLtNx);
         }
         if self.incr && elements > 1 {

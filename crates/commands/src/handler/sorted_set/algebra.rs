@@ -72,7 +72,7 @@ fn combine_into(
 }
 
 fn in_order(mut elements: Vec<Scored>) -> Vec<Scored> {
-    elements.sort_unstable_by(Scored::cmp);
+    elements.sort_unstable_by(Scored::compare);
     elements
 }
 

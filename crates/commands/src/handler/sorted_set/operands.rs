@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use datatypes::collection::sorted::decode_score;
+use datatypes::collection::sorted::{VisitScored, decode_score};
 use datatypes::number::{parse_f64, parse_i64};
 use datatypes::{Elements, Kv, StoreError, Type};
 
@@ -136,11 +136,7 @@ impl Operand {
     }
 
     /// Visits all members with their scores, in no particular order.
-    pub fn each(
-        &self,
-        kv: &mut dyn Kv,
-        visit: &mut dyn FnMut(&[u8], f64) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    pub fn each(&self, kv: &mut dyn Kv, visit: &mut VisitScored<'_>) -> Result<(), StoreError> {
         let mut failed = None;
         self.elements.each(kv, &mut |member, value| match self.score_of(value) {
             Ok(score) => visit(member, score),

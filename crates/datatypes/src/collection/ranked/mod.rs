@@ -48,6 +48,9 @@ pub type Weigh = fn(&[u8]) -> Option<u64>;
 /// Called for each entry: key and value.
 pub type VisitEntry<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
+/// Called for each pair of a level: key and value.
+type VisitPair<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError> + 'a;
+
 /// The index of one collection. Its state is part of the collection's head record: whoever changes the
 /// index saves [`Self::state`] there.
 #[derive(Debug, Clone)]
@@ -318,7 +321,7 @@ impl Ranked {
         level: u8,
         from: &[u8],
         to: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+        visit: &mut VisitPair<'_>,
     ) -> Result<(), StoreError> {
         let mut failed = None;
         let end = to.map_or_else(|| self.stored(level + 1, &[]), |to| self.stored(level, to));

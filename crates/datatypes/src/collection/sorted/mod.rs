@@ -40,7 +40,7 @@ pub struct Scored {
 
 impl Scored {
     /// In the order of sorted sets.
-    pub fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    pub fn compare(&self, other: &Self) -> std::cmp::Ordering {
         score::order(self.score).cmp(&score::order(other.score)).then_with(|| self.member.cmp(&other.member))
     }
 }

@@ -50,6 +50,10 @@ impl SortedSet {
         self.elements.len()
     }
 
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        self.elements.is_empty()
+    }
+
     pub fn score(&self, kv: &mut dyn Kv, member: &[u8]) -> Result<Option<f64>, StoreError> {
         self.elements.get(kv, member)?.map(|value| score::decode(&value)).transpose()
     }

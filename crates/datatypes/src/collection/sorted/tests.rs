@@ -113,7 +113,7 @@ impl World {
         let scored =
             |(member, &score): (&Vec<u8>, &f64)| Scored { member: Bytes::from(member.clone()), score };
         let mut ordered: Vec<Scored> = self.model.iter().map(scored).collect();
-        ordered.sort_by(Scored::cmp);
+        ordered.sort_by(Scored::compare);
         ordered
     }
 
