@@ -439,6 +439,12 @@ impl Spec {
         self
     }
 
+    /// Keys of a command whose constructor takes none.
+    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
+        self
+    }
+
     pub(crate) const fn split(mut self, merge: Merge) -> Self {
         self.split = Some(merge);
         self
