@@ -1,12 +1,10 @@
 //! What scripts cannot show of sets: large ones, chance, and limits.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use resp::Reply;
-use support::shard::Shard;
-use support::text::show;
 
 fn filled(count: usize) -> Shard {
     let mut shard = Shard::default();

@@ -1,9 +1,7 @@
 //! Random commands, here and on a real redis-server: the replies must be equal.
 
-mod support;
-
+use crate::support::differential::compare;
 use proptest::prelude::*;
-use support::differential::compare;
 
 /// Commands whose replies follow from their arguments and what came before alone. (Not DBSIZE: Redis
 /// counts what has expired until it comes across it.)

@@ -1,16 +1,14 @@
 //! Random commands on sorted sets, here and on a real redis-server, with limits so small that they grow
 //! large all the time: the replies must be equal.
 
-mod support;
-
 use std::cell::RefCell;
 
+use crate::support::server::Server;
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use datatypes::collection::SmallLimits;
 use proptest::prelude::*;
 use resp::Reply;
-use support::server::Server;
-use support::shard::Shard;
-use support::text::show;
 
 const ENTRIES: u64 = 4;
 const MEMBER_BYTES: usize = 8;

@@ -2,16 +2,14 @@
 //! all the time: the replies must be equal, but for the order of what has none. (7.0, which may be
 //! here, has no listpacks of members: what is one here is a hash table there.)
 
-mod support;
-
 use std::cell::RefCell;
 
+use crate::support::server::Server;
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use datatypes::collection::SmallLimits;
 use proptest::prelude::*;
 use resp::Reply;
-use support::server::Server;
-use support::shard::Shard;
-use support::text::show;
 
 const ENTRIES: u64 = 4;
 

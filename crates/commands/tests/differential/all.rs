@@ -4,17 +4,15 @@
 //! The commands are made from the table's own documentation, so a new row takes part by itself.
 //! `MIRAFT_FUZZ_COMMANDS` says how many, `MIRAFT_FUZZ_SEED` where to begin.
 
-mod support;
-
 use std::collections::VecDeque;
 
+use crate::support::server::Server;
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use commands::doc::{Arg, ArgType};
 use commands::{Kind, Spec, table};
 use datatypes::Random;
 use resp::Reply;
-use support::server::Server;
-use support::shard::Shard;
-use support::text::show;
 
 const COMMANDS: u64 = 20_000;
 /// All keys are removed after so many commands.

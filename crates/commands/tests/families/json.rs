@@ -1,10 +1,8 @@
 //! What scripts cannot show of documents: the forms of RESP3, and bounds.
 
-mod support;
-
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use resp::{Protocol, Reply};
-use support::shard::Shard;
-use support::text::show;
 
 fn run(shard: &mut Shard, argv: &[&str]) -> Reply {
     let argv: Vec<&[u8]> = argv.iter().map(|word| word.as_bytes()).collect();

@@ -1,12 +1,10 @@
 //! What scripts cannot show of sorted sets: large ones, chance, commands that would wait, and RESP3.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use resp::{Protocol, Reply};
-use support::shard::Shard;
-use support::text::show;
 
 fn filled(count: usize) -> Shard {
     let mut shard = Shard::default();

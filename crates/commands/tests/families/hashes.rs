@@ -1,13 +1,11 @@
 //! What scripts cannot show of hashes: iterations of large ones, chance, and RESP3.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use proptest::prelude::*;
 use resp::{Protocol, Reply};
-use support::shard::Shard;
-use support::text::show;
 
 fn filled(count: usize) -> Shard {
     let mut shard = Shard::default();

@@ -1,12 +1,10 @@
 //! What scripts cannot show of lists: large ones, their encoding, and what they are dumped as.
 
-mod support;
-
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use bytes::Bytes;
 use datatypes::ListLimit;
 use resp::Reply;
-use support::shard::Shard;
-use support::text::show;
 
 fn run(shard: &mut Shard, words: &[&str]) -> String {
     let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();

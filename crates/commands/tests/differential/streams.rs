@@ -1,16 +1,14 @@
 //! Random commands on streams and groups, here and on a real redis-server, with nodes so small that
 //! there are many: the replies must be equal, but for times.
 
-mod support;
-
 use std::cell::RefCell;
 
+use crate::support::server::Server;
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use datatypes::stream::StreamLimits;
 use proptest::prelude::*;
 use resp::Reply;
-use support::server::Server;
-use support::shard::Shard;
-use support::text::show;
 
 const NODE_ENTRIES: u64 = 3;
 

@@ -1,15 +1,13 @@
 //! Walks over many keys: SCAN, KEYS, RANDOMKEY, and the proxy's questions about one slot.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use commands::{CommandError, Id, by_id};
 use datatypes::slot_of;
 use proptest::prelude::*;
 use resp::Reply;
-use support::shard::Shard;
-use support::text::show;
 
 /// 2,000 keys all over, and 3,000 in one slot.
 fn filled() -> (Shard, BTreeSet<String>) {

@@ -1,15 +1,13 @@
 //! Random places and searches, here and on a real redis-server: the replies must be equal, but for the
 //! order of what has none.
 
-mod support;
-
 use proptest::prelude::*;
 use std::cell::RefCell;
 
+use crate::support::server::Server;
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use resp::Reply;
-use support::server::Server;
-use support::shard::Shard;
-use support::text::show;
 
 type Words = Vec<String>;
 

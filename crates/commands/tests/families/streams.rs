@@ -1,16 +1,14 @@
 //! Streams: what scripts do not show.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use commands::handler::stream::resolve_last_ids;
 use commands::{Args, CommandError, resolve, table};
 use datatypes::active_expire;
 use proptest::prelude::*;
 use resp::{Protocol, Reply};
-use support::shard::Shard;
-use support::text::show;
 
 fn ask(shard: &mut Shard, line: &str) -> Reply {
     let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();

@@ -1,16 +1,14 @@
 //! Hashes whose fields expire, against a model: no server at hand knows them.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use bytes::Bytes;
 use datatypes::collection::SmallLimits;
 use proptest::prelude::*;
 use proptest::sample::select;
 use resp::Reply;
-use support::shard::Shard;
-use support::text::show;
 
 const FIELDS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 

@@ -1,13 +1,11 @@
 //! Random commands on bitmaps and HyperLogLogs, here and on a real redis-server.
 
-mod support;
-
+use crate::support::differential::compare;
+use crate::support::server::Server;
+use crate::support::shard::Shard;
 use proptest::prelude::*;
 use proptest::sample::select;
 use resp::Reply;
-use support::differential::compare;
-use support::server::Server;
-use support::shard::Shard;
 
 type Words = Vec<Vec<u8>>;
 

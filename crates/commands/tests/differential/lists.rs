@@ -1,15 +1,13 @@
 //! Random commands on lists, here and on a real redis-server, with limits so small that lists become
 //! large and small all the time: the replies must be equal.
 
-mod support;
-
 use std::cell::RefCell;
 
+use crate::support::server::Server;
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use datatypes::ListLimit;
 use proptest::prelude::*;
-use support::server::Server;
-use support::shard::Shard;
-use support::text::show;
 
 type Words = BoxedStrategy<Vec<String>>;
 

@@ -1,10 +1,8 @@
 //! Random SORT commands, here and on a real redis-server.
 
-mod support;
-
+use crate::support::differential::compare;
 use proptest::prelude::*;
 use proptest::sample::select;
-use support::differential::compare;
 
 type Words = Vec<Vec<u8>>;
 

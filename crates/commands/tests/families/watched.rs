@@ -1,15 +1,13 @@
 //! Who watches a key, or waits for it, learns of every change of its value: the head record is written,
 //! or the store is told ([`KvMut::modified`]), also where only parts of a large value change.
 
-mod support;
-
+use crate::support::shard::Shard;
 use bytes::Bytes;
 use commands::{Args, Handler, resolve};
 use datatypes::collection::SmallLimits;
 use datatypes::kv::{StoreError, Visit};
 use datatypes::mem::MemKv;
 use datatypes::{Kv, KvMut, ListLimit, key};
-use support::shard::Shard;
 
 /// A store that knows which head records were written, or said to have changed.
 struct Telling<'a> {

@@ -1,14 +1,12 @@
 //! Random changes of documents, here and by an implementation of RFC 9535 with serde_json: what they
 //! leave must be equal. (There is no real server to compare with.)
 
-mod support;
-
+use crate::support::shard::Shard;
+use crate::support::text::show;
 use proptest::prelude::*;
 use resp::Reply;
 use serde_json::{Value, json};
 use serde_json_path::JsonPath;
-use support::shard::Shard;
-use support::text::show;
 
 /// A change of every value that a path leads to.
 #[derive(Debug, Clone)]
