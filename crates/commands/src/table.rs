@@ -24,7 +24,7 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 20] = [
+static FAMILIES: [&[Spec]; 21] = [
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
