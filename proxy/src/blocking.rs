@@ -55,9 +55,18 @@ impl Blocking {
         async move { asked.await.map_or_else(|error| Reply::error(error.to_string()), Reply::Raw) }
     }
 
-    async fn finish(self, tried: Reply) -> Reply {
+    async fn finish(mut self, tried: Reply) -> Reply {
         match tried {
             Reply::Raw(bytes) if bytes.is_empty() => self.wait().await,
+            // Sent again, the command means what it meant at the first try.
+            Reply::Raw(bytes) if bytes[0] == 0 => {
+                let mut rest = &bytes[1..];
+                self.question.args.clear();
+                while let Ok(arg) = wire::take_bytes(&mut rest) {
+                    self.question.args.push(bytes.slice_ref(arg));
+                }
+                self.wait().await
+            }
             reply => reply,
         }
     }

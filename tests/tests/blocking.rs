@@ -97,7 +97,7 @@ async fn ended(plain: &[String]) {
         blocked.write(&encode(["BLPOP", "{b}e", "0"])).await.unwrap();
         let asker = tokio::sync::Mutex::new(&mut client);
         wait::until_true("it is unblocked", PATIENCE, || async {
-            run(&mut *asker.lock().await, &format!("CLIENT UNBLOCK {id} {how}")).await == "1"
+            run(*asker.lock().await, &format!("CLIENT UNBLOCK {id} {how}")).await == "1"
         })
         .await;
         assert_eq!(blocked.read().await.unwrap().to_string(), expected);

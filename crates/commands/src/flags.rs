@@ -21,7 +21,6 @@ pub mod flag {
     pub const NO_MULTI: u32 = 1 << 16;
     pub const MOVABLE_KEYS: u32 = 1 << 17;
     pub const ALLOW_BUSY: u32 = 1 << 18;
-    pub const MAY_REPLICATE: u32 = 1 << 19;
 }
 
 /// Bits of [`Categories`]; combined with `|` in the rows.
@@ -51,7 +50,7 @@ pub mod category {
 }
 
 /// Names of the flag bits in the order COMMAND INFO lists them.
-const FLAG_NAMES: [(u32, &str); 20] = [
+const FLAG_NAMES: [(u32, &str); 19] = [
     (flag::WRITE, "write"),
     (flag::READONLY, "readonly"),
     (flag::DENYOOM, "denyoom"),
@@ -66,7 +65,6 @@ const FLAG_NAMES: [(u32, &str); 20] = [
     (flag::ASKING, "asking"),
     (flag::FAST, "fast"),
     (flag::NO_AUTH, "no_auth"),
-    (flag::MAY_REPLICATE, "may_replicate"),
     (flag::NO_MANDATORY_KEYS, "no_mandatory_keys"),
     (flag::NO_ASYNC_LOADING, "no_async_loading"),
     (flag::NO_MULTI, "no_multi"),

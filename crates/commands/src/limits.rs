@@ -1,5 +1,5 @@
-//! Names of the limits up to which collections stay small, and of those of streams' nodes, as CONFIG knows
-//! them, and their form on the way from proxy to storage node: numbers in the order of [`LIMITS`].
+//! Names of the limits up to which collections, and nodes of streams, stay small, as CONFIG knows them,
+//! and their form on the way from proxy to storage node: numbers in the order of [`LIMITS`].
 
 use datatypes::{Limits, ListLimit};
 

@@ -16,7 +16,8 @@ use smallvec::SmallVec;
 /// Bit 0 of `flags`: the client speaks RESP3.
 pub const FLAG_RESP3: u8 = 1;
 
-/// Bit 1: a command that cannot be served now answers zero bytes, and is sent again to wait.
+/// Bit 1: a command that cannot be served now answers nothing, or a zero and its arguments as they are
+/// to be sent again, to wait.
 pub const FLAG_TRY: u8 = 2;
 
 /// Bit 2: the command, alone in its batch, waits until it can be served.

@@ -3,9 +3,9 @@
 //! Layers, lowest first: [`kv`] is the map a command sees; [`key`] and [`record`] are the layouts
 //! of what is stored in it; [`keyspace`] keeps what must agree (the head record, the parts of a large
 //! collection, the key count and the expiry index) in step; [`collection`] is what hashes and sets are
-//! made of, [`list`] what lists are, [`stream`] what streams are; [`number`] reads and writes numbers as Redis
-//! does; [`bits`] and [`hyperloglog`] are what a string can be besides text; [`json`] are documents; [`geo`] makes scores of
-//! places; [`rdb`] is the form in which values
+//! made of, [`list`] what lists are, [`stream`] what streams are; [`number`] reads and writes numbers as
+//! Redis does; [`bits`] and [`hyperloglog`] are what a string can be besides text; [`json`] are documents;
+//! [`geo`] makes scores of places; [`rdb`] is the form in which values
 //! travel between servers.
 //!
 //! Deliberately absent: the wall clock, entropy, Raft, slots' owners. Time and seeds are parameters.

@@ -12,7 +12,8 @@ use crate::cache::{Cache, Script};
 use crate::error::{ScriptError, Stopped, flatten};
 use crate::flags::ScriptFlags;
 use crate::host::{Call, Host, LogLevel};
-use crate::libraries::{FunctionInfo, Libraries, Library};
+use crate::libraries::Libraries;
+use crate::library::{FunctionInfo, Library};
 use crate::library_error::LibraryError;
 use crate::machine::{Limits, Machine, NotCompiled, Purpose, Ran};
 use crate::pulse::Watch;
@@ -221,9 +222,21 @@ impl Engine {
         name: &[u8],
         request: &Request<'_>,
     ) -> Result<Reply, ScriptError> {
-        let (library, info) = libraries.function(name).ok_or(ScriptError::NoFunction)?;
+        let (library, _) = libraries.function(name).ok_or(ScriptError::NoFunction)?;
+        self.call_library(library, host, name, request)
+    }
+
+    /// Calls a function of a library.
+    pub fn call_library(
+        &mut self,
+        library: &Library,
+        host: &mut dyn Host,
+        name: &[u8],
+        request: &Request<'_>,
+    ) -> Result<Reply, ScriptError> {
+        let info = library.function(name).ok_or(ScriptError::NoFunction)?;
         let settings = settings(Some(info.flags), request)?;
-        let function = self.compiled_function(library, &info.name, request)?;
+        let function = self.compiled_function(library, name, request)?;
         let (steps_max, bytes_max) = (self.limits.steps_max, self.limits.reply_bytes_max);
         let machine = self.function_machine()?;
         machine.start(request.seed, Rc::clone(&request.watch), steps_max);
@@ -231,11 +244,20 @@ impl Engine {
         let call = vec![Value::Function(function), Value::Table(keys), Value::Table(args)];
         let ran = machine.run(host, settings, MultiValue::from_vec(call))?;
         let reply = reply(machine, ran, &String::from_utf8_lossy(name), bytes_max);
-        if machine.used_bytes() > self.limits.memory_bytes / 2 {
-            self.function_machine()?.collect_garbage();
-            self.compiled.retain(|name, _| libraries.get(name).is_some());
-        }
+        self.make_room_for_functions();
         reply
+    }
+
+    /// Likewise for libraries: they are compiled again when they are called.
+    fn make_room_for_functions(&mut self) {
+        let much = self.limits.memory_bytes / 2;
+        let Some(machine) = self.functions.as_ref().filter(|machine| machine.used_bytes() > much) else {
+            return;
+        };
+        machine.collect_garbage();
+        if machine.used_bytes() > much {
+            self.forget_functions();
+        }
     }
 
     /// The function in this machine, which may not have seen the library, or a former one of its name.

@@ -29,6 +29,16 @@ impl ScriptFlags {
         Self(self.0 | flag.0)
     }
 
+    pub(crate) fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// `None` if there are bits of no flag.
+    pub(crate) fn from_bits(bits: u8) -> Option<Self> {
+        let known = NAMES.into_iter().fold(Self::default(), |known, (flag, _)| known.with(flag));
+        (bits & !known.0 == 0).then_some(Self(bits))
+    }
+
     /// The flag called `name`, exactly so.
     pub fn named(name: &[u8]) -> Option<Self> {
         NAMES.into_iter().find(|(_, known)| known.as_bytes() == name).map(|(flag, _)| flag)

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! engine        what a caller holds: scripts by digest, functions of libraries; runs them
-//! libraries     the functions that are loaded, as a value
+//! library       code with the functions that it registered, as a value that can be stored
+//! libraries     all that are loaded: what is dumped, restored and listed
 //! host          what a script sees of the server; table_host is one over a view and the command table
 //! machine       one Lua machine: protected globals, limits, how a run is stopped
 //! prelude.luau  between scripts and the functions in Rust
@@ -25,6 +26,7 @@ mod flags;
 mod format;
 mod host;
 mod libraries;
+mod library;
 mod library_error;
 mod machine;
 mod pulse;
@@ -39,7 +41,8 @@ pub use engine::{Engine, Request};
 pub use error::{ScriptError, Stopped};
 pub use flags::ScriptFlags;
 pub use host::{Call, Host, LogLevel};
-pub use libraries::{FunctionInfo, Libraries, Library, Restore};
+pub use libraries::{Libraries, Restore};
+pub use library::{FunctionInfo, Library};
 pub use library_error::LibraryError;
 pub use machine::Limits;
 pub use pulse::Watch;

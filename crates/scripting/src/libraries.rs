@@ -12,35 +12,9 @@ use datatypes::rdb::{self, NotLibrary};
 use resp::Reply;
 
 use crate::engine::Engine;
-use crate::flags::ScriptFlags;
+use crate::library::{FunctionInfo, Library};
 use crate::library_error::LibraryError;
 use crate::pulse::Watch;
-use crate::sha1_hex;
-
-/// What a library has registered under one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionInfo {
-    pub name: Bytes,
-    pub description: Option<Bytes>,
-    pub flags: ScriptFlags,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Library {
-    pub name: Bytes,
-    /// All of it, the first line included.
-    pub code: Bytes,
-    pub functions: Vec<FunctionInfo>,
-    /// Of the code.
-    pub(crate) digest: String,
-}
-
-impl Library {
-    pub(crate) fn new(name: Bytes, code: Bytes, functions: Vec<FunctionInfo>) -> Self {
-        let digest = sha1_hex(&code);
-        Self { name, code, functions, digest }
-    }
-}
 
 /// What becomes of the libraries that are there when others are restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,8 +52,7 @@ impl Libraries {
     /// The function called `name`, and its library.
     pub fn function(&self, name: &[u8]) -> Option<(&Library, &FunctionInfo)> {
         let library = self.libraries.get(self.owners.get(name)?)?;
-        let info = library.functions.iter().find(|info| info.name == name)?;
-        Some((library, info))
+        Some((library, library.function(name)?))
     }
 
     /// FUNCTION LOAD: runs the code to learn its functions. Answers the library's name.
@@ -177,7 +150,7 @@ impl Libraries {
         let matches = |library: &&Library| {
             pattern.is_none_or(|pattern| glob::matches_ignore_case(pattern, &library.name))
         };
-        Reply::Array(self.iter().filter(matches).map(|library| describe(library, with_code)).collect())
+        Reply::Array(self.iter().filter(matches).map(|library| library.describe(with_code)).collect())
     }
 
     /// What FUNCTION STATS says of the engines.
@@ -200,25 +173,4 @@ impl Libraries {
             .collect();
         owned.len() == self.owners.len() && self.owners.iter().all(|owner| owned.contains(&owner))
     }
-}
-
-fn describe(library: &Library, with_code: bool) -> Reply {
-    let mut fields = vec![
-        (Reply::bulk("library_name"), Reply::Bulk(library.name.clone())),
-        (Reply::bulk("engine"), Reply::bulk("LUA")),
-        (Reply::bulk("functions"), Reply::Array(library.functions.iter().map(describe_function).collect())),
-    ];
-    if with_code {
-        fields.push((Reply::bulk("library_code"), Reply::Bulk(library.code.clone())));
-    }
-    Reply::Map(fields)
-}
-
-fn describe_function(info: &FunctionInfo) -> Reply {
-    let description = info.description.clone().map_or(Reply::Null, Reply::Bulk);
-    Reply::Map(vec![
-        (Reply::bulk("name"), Reply::Bulk(info.name.clone())),
-        (Reply::bulk("description"), description),
-        (Reply::bulk("flags"), Reply::Set(info.flags.names().map(Reply::Simple).collect())),
-    ])
 }

@@ -148,7 +148,7 @@ impl Host for TableHost<'_> {
         if spec.flags.has(flag::NOSCRIPT) {
             return Refusal::NotAllowed.into();
         }
-        if call.read_only && (spec.is_write() || spec.flags.has(flag::WRITE | flag::MAY_REPLICATE)) {
+        if call.read_only && (spec.is_write() || spec.flags.has(flag::WRITE)) {
             return Refusal::ReadOnly.into();
         }
         if !spec.completes_pairs(args.len()) {

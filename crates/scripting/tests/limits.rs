@@ -104,6 +104,8 @@ fn memory_is_bounded() {
         assert!(reply.contains("not enough memory") || reply.contains("too large"), "{script}: {reply}");
         assert_eq!(show(&here.eval("return 'alive'", &["0"])), "\"alive\"", "{script}");
     }
+    // Memory is freed when twice what is in use has been taken.
+    let mut here = Here::with(Limits { memory_bytes: 16 << 20, ..Limits::default() });
     let garbage = "for i = 1, 1000 do local s = string.rep('x', 100000) end return 'done'";
     assert_eq!(show(&here.eval(garbage, &["0"])), "\"done\"");
     let caught = "local ok, e = pcall(string.rep, 'x', 1e9) return {tostring(ok), e}";

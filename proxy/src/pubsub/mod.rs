@@ -41,7 +41,11 @@ use proto::v1::{Event, EventMessage, EventReply, TopicKind, event};
 use tokio::sync::{Notify, oneshot};
 use topology::StoreId;
 
-use self::{lanes::Lanes, registry::Message, registry::Registry, stream::Writer};
+use self::{
+    lanes::Lanes,
+    registry::{Message, Registry},
+    stream::Writer,
+};
 pub use self::{
     mailbox::{Mailbox, Publications},
     registry::Counts,

@@ -1,6 +1,9 @@
 //! Which clients of this process subscribe to what, and the delivery of messages to them.
 
-use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use commands::glob;

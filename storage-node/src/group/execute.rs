@@ -9,6 +9,7 @@ use bytes::Bytes;
 use commands::{
     Args, CommandError, Cx, GroupCommand, Handler, Kind, Spec,
     flags::flag,
+    handler::stream,
     wire::{self, WireCommand},
 };
 use daemon::env::Clock;
@@ -98,8 +99,10 @@ impl Execution<'_> {
                 Err(CommandError::WouldBlock(_)) if command.flags & wire::FLAG_WAIT != 0 => {
                     return Executed::Waits(heads(&command));
                 }
-                // Zero bytes: it is sent again to wait.
-                Err(CommandError::WouldBlock(_)) if command.flags & wire::FLAG_TRY != 0 => {}
+                // It is sent again to wait.
+                Err(CommandError::WouldBlock(_)) if command.flags & wire::FLAG_TRY != 0 => {
+                    self.pin(&command, &mut scratch);
+                }
                 reply => resp::encode(&reply_of(reply), protocol(&command), &mut scratch),
             }
             wire::put_bytes(&mut replies, &scratch);
@@ -108,6 +111,22 @@ impl Execution<'_> {
             }
         }
         Executed::Done { replies, seen }
+    }
+
+    /// How a command that could not be served is to be sent again: nothing, or zero and the arguments
+    /// that say from now on what they say now (XREAD from `$` on).
+    fn pin(&mut self, command: &WireCommand<'_>, out: &mut Vec<u8>) {
+        if command.id != commands::Id::Xread as u16 {
+            return;
+        }
+        let cx = self.circumstances(command);
+        let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
+        let pinned = stream::resolve_last_ids(&mut view, &Args::new(&command.args), &cx);
+        view.discard();
+        if let Ok(Some(args)) = pinned {
+            out.push(0);
+            args.iter().for_each(|arg| wire::put_bytes(out, arg));
+        }
     }
 
     /// A batch runs as a whole or not at all, so what can be refused is refused before.

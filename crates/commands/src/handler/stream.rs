@@ -69,7 +69,8 @@ fn edit<'a, 'kv>(
     Ok(keyspace.stream(entry)?)
 }
 
-/// Changes a group of the stream under `key`; `None` if there is no such key or group.
+/// Changes a group of the stream under `key`; `None` if there is no such key or group. Who watches the
+/// key learns of it.
 fn in_group<T>(
     kv: &mut dyn KvMut,
     key: &[u8],
@@ -77,11 +78,27 @@ fn in_group<T>(
     cx: &Cx,
     work: impl FnOnce(&Stream, &mut GroupEdit, &mut dyn KvMut) -> Result<T, CommandError>,
 ) -> Result<Option<T>, CommandError> {
+    let Some((answer, changed)) = read_in_group(kv, key, name, cx, work)? else { return Ok(None) };
+    if changed {
+        kv.modified(&datatypes::key::head_buf(cx.db, key));
+    }
+    Ok(Some(answer))
+}
+
+/// [`in_group`] of who reads, which nobody has to learn of: those who wait for the key have tried
+/// before, or will. Also whether the group changed.
+fn read_in_group<T>(
+    kv: &mut dyn KvMut,
+    key: &[u8],
+    name: &[u8],
+    cx: &Cx,
+    work: impl FnOnce(&Stream, &mut GroupEdit, &mut dyn KvMut) -> Result<T, CommandError>,
+) -> Result<Option<(T, bool)>, CommandError> {
     let Some(stream) = open(kv.as_kv(), key, cx)? else { return Ok(None) };
     let Some(mut group) = GroupEdit::open(&stream, kv, name)? else { return Ok(None) };
     let answer = work(&stream, &mut group, kv)?;
-    group.save(kv);
-    Ok(Some(answer))
+    let changed = group.save(kv);
+    Ok(Some((answer, changed)))
 }
 
 /// Reads an id that is written in full, or without its second half, which is 0 then.

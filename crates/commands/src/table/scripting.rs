@@ -3,19 +3,20 @@
 use crate::doc::{Arg, Group, integer, key_arg, one_of, string, word};
 use crate::flags::category;
 use crate::flags::flag::{
-    ALLOW_BUSY, DENYOOM, LOADING, MAY_REPLICATE, NO_MANDATORY_KEYS, NOSCRIPT, READONLY, SKIP_MONITOR, STALE,
-    WRITE,
+    ALLOW_BUSY, DENYOOM, LOADING, NO_MANDATORY_KEYS, NOSCRIPT, READONLY, SKIP_MONITOR, STALE, WRITE,
 };
 use crate::keyspec::key_flag::{ACCESS, RO, RW, UPDATE};
 use crate::keyspec::{KeySpec, counted_keys};
 use crate::spec::{at_least, container, exactly, group, local, script};
 use crate::{Id, ProxyCommand, ScriptCommand, Spec};
 
-const WRITTEN: &[KeySpec] = &[counted_keys(2, RW | ACCESS | UPDATE)
-    .notes("We cannot tell how the keys will be used so we assume the worst, RW and UPDATE")];
-const READ: &[KeySpec] = &[counted_keys(2, RO | ACCESS)
-    .notes("We cannot tell how the keys will be used so we assume the worst, RO and ACCESS")];
-const MAY_WRITE: u32 = NOSCRIPT | SKIP_MONITOR | MAY_REPLICATE | NO_MANDATORY_KEYS | STALE;
+const WRITTEN: KeySpec = counted_keys(2, RW | ACCESS | UPDATE);
+const READ: KeySpec = counted_keys(2, RO | ACCESS);
+const EVALS: &[KeySpec] =
+    &[WRITTEN.notes("We cannot tell how the keys will be used so we assume the worst, RW and UPDATE")];
+const READS_BY_EVAL: &[KeySpec] =
+    &[READ.notes("We cannot tell how the keys will be used so we assume the worst, RO and ACCESS")];
+const MAY_WRITE: u32 = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE;
 const READS: u32 = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | READONLY;
 const DEPENDS: &str = "Depends on the script that is executed.";
 
@@ -28,22 +29,22 @@ const OF_SCRIPT: &[Arg] = &arguments(string("script"));
 const OF_DIGEST: &[Arg] = &arguments(string("sha1"));
 
 pub static ROWS: &[Spec] = &[
-    group(Id::Eval, "eval", at_least(3), WRITTEN, script(ScriptCommand::Eval, true))
+    group(Id::Eval, "eval", at_least(3), EVALS, script(ScriptCommand::Eval, true))
         .flags(MAY_WRITE)
         .acl(category::SCRIPTING)
         .doc(Group::Scripting, "2.6.0", DEPENDS, "Executes a Lua script.")
         .args(OF_SCRIPT),
-    group(Id::EvalRo, "eval_ro", at_least(3), READ, script(ScriptCommand::Eval, false))
+    group(Id::EvalRo, "eval_ro", at_least(3), READS_BY_EVAL, script(ScriptCommand::Eval, false))
         .flags(READS)
         .acl(category::SCRIPTING)
         .doc(Group::Scripting, "7.0.0", DEPENDS, "Executes a Lua script that only reads.")
         .args(OF_SCRIPT),
-    group(Id::Evalsha, "evalsha", at_least(3), WRITTEN, script(ScriptCommand::EvalSha, true))
+    group(Id::Evalsha, "evalsha", at_least(3), &[WRITTEN], script(ScriptCommand::EvalSha, true))
         .flags(MAY_WRITE)
         .acl(category::SCRIPTING)
         .doc(Group::Scripting, "2.6.0", DEPENDS, "Executes a Lua script that is known, by its digest.")
         .args(OF_DIGEST),
-    group(Id::EvalshaRo, "evalsha_ro", at_least(3), READ, script(ScriptCommand::EvalSha, false))
+    group(Id::EvalshaRo, "evalsha_ro", at_least(3), &[READ], script(ScriptCommand::EvalSha, false))
         .flags(READS)
         .acl(category::SCRIPTING)
         .doc(

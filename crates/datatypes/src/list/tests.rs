@@ -218,7 +218,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(250), failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(120), failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn random_steps_leave_what_the_model_has_and_nothing_else(

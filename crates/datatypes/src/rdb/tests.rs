@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(kind in prop_oneof![0u8..6, Just(11u8), 16..18u8, Just(20), Just(21), 22..26u8, any::<u8>()], encoding in any::<u8>(), noise: Vec<u8>) {
+    fn random_bytes_never_panic(kind in prop_oneof![0u8..6, Just(11u8), 16..18u8, 20..26u8, any::<u8>()], encoding in any::<u8>(), noise: Vec<u8>) {
         let body = [&[kind, encoding], noise.as_slice()].concat();
         let _ = (restore(&sealed(&body, VERSION)), restore(&body));
     }

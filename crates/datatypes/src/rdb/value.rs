@@ -11,9 +11,8 @@ use super::RdbError;
 use super::payload::{FOOTER_BYTES, VERSION, seal, unseal};
 use super::read::Input;
 use super::set::{self, Members};
-use super::stream;
 use super::write::put_string;
-use super::{hash, json, list, sorted};
+use super::{hash, json, list, sorted, stream};
 use crate::collection::sorted::Scored;
 use crate::collection::{Element, Field};
 use crate::json::Json;
@@ -96,8 +95,8 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         sorted::TEXTS => return sorted::read(input, sorted::text).map(Value::SortedSet),
         sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
         sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
-        12 => Type::SortedSet.name(),
         form if stream::STREAMS.contains(&form) => return stream::read(input, form).map(Value::Stream),
+        12 => Type::SortedSet.name(),
         9 | 13 => Type::Hash.name(),
         6 => "module",
         _ => return Err(RdbError::Format),

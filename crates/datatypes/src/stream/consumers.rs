@@ -19,6 +19,8 @@ pub struct GroupEdit {
     group: Group,
     stored: Group,
     consumers: BTreeMap<Bytes, Loaded>,
+    /// A consumer came or went, or a delivery changed.
+    touched: bool,
 }
 
 /// A consumer that was looked at.
@@ -33,7 +35,8 @@ impl GroupEdit {
     pub fn open(stream: &Stream, kv: &mut dyn KvMut, name: &[u8]) -> Result<Option<Self>, StoreError> {
         let Some(group) = stream.group(kv.as_kv(), name)? else { return Ok(None) };
         let name = Bytes::copy_from_slice(name);
-        Ok(Some(Self { stream: *stream, name, group, stored: group, consumers: BTreeMap::new() }))
+        let consumers = BTreeMap::new();
+        Ok(Some(Self { stream: *stream, name, group, stored: group, consumers, touched: false }))
     }
 
     pub fn group(&self) -> &Group {
@@ -80,6 +83,7 @@ impl GroupEdit {
         let consumer = Consumer::new(now_ms.cast_signed());
         self.consumers.insert(Bytes::copy_from_slice(name), Loaded { consumer, stored: None });
         self.group.consumers += 1;
+        self.touched = true;
         Ok(true)
     }
 
@@ -124,7 +128,8 @@ impl GroupEdit {
     }
 
     /// Changes a delivery that stays with its consumer.
-    pub fn update(&self, kv: &mut dyn KvMut, id: StreamId, delivery: &Pending) {
+    pub fn update(&mut self, kv: &mut dyn KvMut, id: StreamId, delivery: &Pending) {
+        self.touched = true;
         kv.put(owned(&self.stream.parts.pending(self.group.number, id)), delivery.encode());
     }
 
@@ -133,6 +138,7 @@ impl GroupEdit {
         let Some(former) = self.stream.pending(kv.as_kv(), &self.group, id)? else { return Ok(false) };
         kv.delete(owned(&self.stream.parts.pending(self.group.number, id)));
         self.group.pending = self.group.pending.saturating_sub(1);
+        self.touched = true;
         self.take_from(kv, &former.consumer, id)?;
         Ok(true)
     }
@@ -155,10 +161,12 @@ impl GroupEdit {
         self.consumers.remove(name);
         kv.delete(owned(&self.stream.parts.consumer(self.group.number, name)));
         self.group.consumers = self.group.consumers.saturating_sub(1);
+        self.touched = true;
         Ok(pending)
     }
 
-    pub fn save(self, kv: &mut dyn KvMut) {
+    /// Whether the group is another one now; times at which consumers came do not count.
+    pub fn save(self, kv: &mut dyn KvMut) -> bool {
         for (name, Loaded { consumer, stored }) in &self.consumers {
             if *stored != Some(*consumer) {
                 kv.put(owned(&self.stream.parts.consumer(self.group.number, name)), consumer.encode());
@@ -167,5 +175,6 @@ impl GroupEdit {
         if self.group != self.stored {
             self.stream.put_group(kv, &self.name, &self.group);
         }
+        self.touched || self.group != self.stored
     }
 }

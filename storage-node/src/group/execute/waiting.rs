@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use commands::{CommandError, wire};
+use commands::{CommandError, Id, wire};
 use datatypes::kv::Kv;
 use resp::Reply;
 
@@ -77,8 +77,9 @@ impl Execution<'_> {
         let (result, _) = self.call(spec, &command);
         match result {
             Err(CommandError::WouldBlock(_)) if !self.is_stored(head) => return Attempt::Nothing,
-            // It may be of another type now, and of the right one later.
-            Err(CommandError::WouldBlock(_) | CommandError::WrongType) => return Attempt::NotThis,
+            Err(CommandError::WouldBlock(_)) => return Attempt::NotThis,
+            // It may be of another type now, and of the right one later. Who reads for a group is told.
+            Err(CommandError::WrongType) if command.id != Id::Xreadgroup as u16 => return Attempt::NotThis,
             _ => {}
         }
         self.finish(place, &reply_of(result), protocol(&command));

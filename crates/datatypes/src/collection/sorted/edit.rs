@@ -27,6 +27,8 @@ pub struct SortedEdit<'a, 'kv> {
     /// What is stored is another set, or none.
     replaces: bool,
     changed: bool,
+    /// A score of a large set was written.
+    touched: bool,
 }
 
 enum Body {
@@ -52,7 +54,7 @@ impl<'a, 'kv> SortedEdit<'a, 'kv> {
         };
         let expiry_ms = entry.live().and_then(|record| record.expiry_ms);
         let replaces = entry.live().is_none();
-        Ok(Self { keyspace, entry, expiry_ms, limits, body, replaces, changed: false })
+        Ok(Self { keyspace, entry, expiry_ms, limits, body, replaces, changed: false, touched: false })
     }
 
     pub(crate) fn create(
@@ -62,7 +64,7 @@ impl<'a, 'kv> SortedEdit<'a, 'kv> {
         expiry_ms: Option<u64>,
     ) -> Self {
         let body = Body::Small(Small::new());
-        Self { keyspace, entry, expiry_ms, limits, body, replaces: true, changed: false }
+        Self { keyspace, entry, expiry_ms, limits, body, replaces: true, changed: false, touched: false }
     }
 
     pub fn len(&self) -> u64 {
@@ -107,6 +109,7 @@ impl<'a, 'kv> SortedEdit<'a, 'kv> {
                 self.changed = true;
             }
             Body::Large(large, index) => {
+                self.touched = true;
                 let kv = &mut *self.keyspace.kv;
                 let new = Place::before(score, member);
                 match old {
@@ -198,6 +201,9 @@ impl<'a, 'kv> SortedEdit<'a, 'kv> {
                 let payload = large.clone().with_rest(index.state()).payload();
                 let stored = self.entry.live().filter(|_| !self.replaces);
                 if stored.is_some_and(|record| record.payload == payload) {
+                    if self.touched {
+                        self.keyspace.kv.modified(self.entry.head());
+                    }
                     return;
                 }
                 Left::Large(payload)
