@@ -129,7 +129,7 @@ fn every_member_has_its_chance() {
 }
 
 #[test]
-fn who_finds_nothing_would_wait() {
+fn who_finds_nothing_is_answered_null_where_nobody_waits() {
     let mut shard = Shard::default();
     for line in ["BZPOPMIN {z}1 {z}2 0", "BZPOPMAX {z}1 1.5", "BZMPOP 0 1 {z}1 MIN"] {
         assert_eq!(ask(&mut shard, line), "nil", "{line}");

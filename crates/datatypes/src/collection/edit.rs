@@ -129,7 +129,8 @@ impl<'a, 'kv> Edit<'a, 'kv> {
             Body::Large(large) => {
                 let due = large.due;
                 let is_new = large.put_expiring(self.keyspace.kv, name, value, expiry_ms)?;
-                self.touched = true;
+                // A member that was there has no value to change.
+                self.touched |= self.kind != Type::Set;
                 self.changed |= is_new || large.due != due;
                 is_new
             }
