@@ -144,7 +144,7 @@ impl<'a, 'kv> Edit<'a, 'kv> {
     /// Adds a member to a set; whether it is new. A set of integers holds up to `integers_max` of them
     /// in order, and is like any other once another member comes.
     pub fn add(&mut self, member: &[u8], integers_max: u64) -> Result<bool, StoreError> {
-        let Body::Small(small) = &mut self.body else { return self.add_to_large(member) };
+        let Body::Small(small) = &mut self.body else { return self.put(member, b"") };
         if !small.is_of_integers() {
             return self.put(member, b"");
         }
@@ -158,11 +158,6 @@ impl<'a, 'kv> Edit<'a, 'kv> {
             self.grow()?;
         }
         Ok(is_new)
-    }
-
-    /// A member that is there already is no change, and no write.
-    fn add_to_large(&mut self, member: &[u8]) -> Result<bool, StoreError> {
-        Ok(self.get(member)?.is_none() && self.put(member, b"")?)
     }
 
     /// Holds the members of a set in order of insertion from now on, also if they are integers.
