@@ -44,6 +44,7 @@ use identity::Identity;
 use reconcile::Reconciler;
 
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
+const DISK_WATCH: Duration = Duration::from_millis(100);
 
 /// The replicas that run here, by group. Reading costs no lock.
 #[derive(Clone, Default)]
@@ -207,7 +208,10 @@ impl Node {
                 registered = self.register(&meta) => registered?,
             }
             self.readiness.set(true);
-            self.follow_meta(&meta, &stop).await?;
+            tokio::select! {
+                done = self.follow_meta(&meta, &stop) => done?,
+                () = self.guard_disk() => {}
+            }
         }
         self.readiness.set(false);
         let replicas = self.replicas.all();
@@ -263,7 +267,6 @@ impl Node {
                 }
                 () = self.config.report.notified() => self.report(&heartbeat),
                 _ = tick.tick() => {
-                    self.watch_disk();
                     reconciler.drive().await;
                     self.report(&heartbeat);
                 }
@@ -288,6 +291,15 @@ impl Node {
             disk_free_bytes: space.free,
             disk_total_bytes: space.total,
             ..Heartbeat::default()
+        }
+    }
+
+    /// For ever: also while the reconciler is busy, and often enough that the reserve is not written
+    /// between two looks.
+    async fn guard_disk(&self) {
+        loop {
+            self.watch_disk();
+            tokio::time::sleep(DISK_WATCH).await;
         }
     }
 

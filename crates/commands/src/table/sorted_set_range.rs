@@ -13,7 +13,8 @@ const SCORES: &[Arg] = &[key_arg("key", 0), double("min"), double("max")];
 const BYTES: &[Arg] = &[key_arg("key", 0), string("min"), string("max")];
 const SORTBY: &[Arg] = &[word("byscore", "BYSCORE"), word("bylex", "BYLEX")];
 const LIMIT: &[Arg] = &[integer("offset"), integer("count")];
-const RANKED: &[Arg] = &[key_arg("key", 0), string("member"), word("withscore", "WITHSCORE").optional()];
+const RANKED: &[Arg] =
+    &[key_arg("key", 0), string("member"), word("withscore", "WITHSCORE").since("7.2.0").optional()];
 
 pub static ROWS: &[Spec] = &[
     read(Id::Zcount, "zcount", exactly(4), &[key(1, RO | ACCESS)], sorted_set::zcount)
