@@ -76,11 +76,11 @@ make_base_image() {
     mirror=$(debian_mirror "$release")
     [ -n "$mirror" ] || skip "there is no image $base, and no source of Debian packages is configured"
     step "base image $base"
-    debootstrap --variant=minbase "$release" "$scratch/root" "$mirror" >"$scratch/debootstrap.log" 2>&1 ||
+    debootstrap --variant=minbase "$release" "$scratch/rootfs" "$mirror" >"$scratch/debootstrap.log" 2>&1 ||
         { tail -n 5 "$scratch/debootstrap.log" >&2 && skip "debootstrap failed"; }
-    (cd "$scratch/root/var" && rm -rf cache/apt/archives lib/apt/lists)
-    tar --directory "$scratch/root" --create . | docker import - "$base" >/dev/null
-    rm -rf "$scratch/root"
+    (cd "$scratch/rootfs/var" && rm -rf cache/apt/archives lib/apt/lists)
+    tar --directory "$scratch/rootfs" --create . | docker import - "$base" >/dev/null
+    rm -rf "$scratch/rootfs"
 }
 
 make_image() {

@@ -11,7 +11,11 @@ use tokio::{
 };
 use topology::Version;
 
-use crate::{consensus::Consensus, machine::States, tracker::Tracker};
+use crate::{
+    consensus::Consensus,
+    machine::{LibraryWatch, States, Watches},
+    tracker::Tracker,
+};
 
 /// A time of uninterrupted, confirmed leadership of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub(crate) struct Core {
     pub env: Env,
     pub consensus: Consensus,
     pub states: States,
+    pub libraries: LibraryWatch,
     /// Held for moments, never across an await.
     pub tracker: Mutex<Tracker>,
     pub reign: watch::Sender<Option<Reign>>,
@@ -59,7 +64,7 @@ impl Core {
     pub fn new(
         env: Env,
         consensus: Consensus,
-        states: States,
+        watches: Watches,
         tracker: Tracker,
         apply_timeout: Duration,
         manual: bool,
@@ -67,7 +72,8 @@ impl Core {
         Self {
             env,
             consensus,
-            states,
+            states: watches.states,
+            libraries: watches.libraries,
             tracker: Mutex::new(tracker),
             reign: watch::Sender::new(None),
             hints: watch::Sender::default(),
@@ -84,10 +90,11 @@ impl Core {
     }
 
     /// Returns once no proxy can answer from an older version than `version`: each one has
-    /// acknowledged it, or its lease has run out.
+    /// acknowledged it, or its lease has run out. With `stores`: and once storage nodes go by it.
     pub async fn in_force(
         &self,
         version: Version,
+        stores: bool,
         reign: &Reign,
         deadline: Instant,
     ) -> Result<(), NotInForce> {
@@ -102,7 +109,9 @@ impl Core {
             let outdated = {
                 let mut tracker = self.tracker.lock();
                 tracker.sync(&state.state, now);
-                tracker.outdated_until(version, now)
+                let proxies = tracker.outdated_until(version, now);
+                let stores = stores.then(|| tracker.stores_outdated_until(version, now)).flatten();
+                proxies.into_iter().chain(stores).min()
             };
             let Some(look_again) = outdated else { return Ok(()) };
             if now >= deadline {
@@ -112,6 +121,28 @@ impl Core {
                 _ = acks.changed() => {}
                 _ = reigns.changed() => {}
                 () = sleep_until(look_again.min(deadline)) => {}
+            }
+        }
+    }
+
+    /// Returns once the libraries of now are in the log of every group that serves slots: whatever is
+    /// called from here on, through whichever proxy, finds them, or newer ones.
+    pub async fn libraries_in_force(&self, reign: &Reign, deadline: Instant) -> Result<(), NotInForce> {
+        let version = self.libraries.borrow().version;
+        let (mut acks, mut reigns) = (self.acks.subscribe(), self.reign.subscribe());
+        loop {
+            acks.mark_unchanged();
+            if !reign.is_same(&reigns.borrow_and_update()) {
+                return Err(NotInForce::Deposed);
+            }
+            let state = self.states.borrow().clone();
+            if self.tracker.lock().have_libraries(version, &state.state) {
+                return Ok(());
+            }
+            tokio::select! {
+                _ = acks.changed() => {}
+                _ = reigns.changed() => {}
+                () = sleep_until(deadline) => return Err(NotInForce::Timeout),
             }
         }
     }

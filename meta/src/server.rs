@@ -22,7 +22,7 @@ use crate::{
     consensus::{Consensus, META_GROUP},
     core::Core,
     formation,
-    machine::MetaMachine,
+    machine::{MetaMachine, Watches},
     membership::Membership,
     metrics,
     options::{Bootstrap, Options},
@@ -71,12 +71,12 @@ pub async fn run_with(
     let founders = options.founders(&advertised)?;
 
     let peer_service = PeerService::new();
-    let (consensus, states) = start_raft(&options, &env, &peer_service, log_disk).await?;
+    let (consensus, watches) = start_raft(&options, &env, &peer_service, log_disk).await?;
     let lease = Duration::from_millis(options.proxy_lease_ms);
     let tracker = Tracker::new(lease, Duration::from_millis(options.store_silence_ms));
     let apply_timeout = Duration::from_millis(options.apply_timeout_ms);
     let manual = options.bootstrap == Bootstrap::Manual;
-    let core = Arc::new(Core::new(env.clone(), consensus, states, tracker, apply_timeout, manual));
+    let core = Arc::new(Core::new(env.clone(), consensus, watches, tracker, apply_timeout, manual));
 
     // Ends with this function, whichever way it ends, and after another node leads.
     let tasks = CancellationToken::new();
@@ -133,7 +133,7 @@ async fn start_raft(
     env: &Env,
     peer_service: &PeerService,
     log_disk: Option<LogDisk>,
-) -> anyhow::Result<(Consensus, crate::machine::States)> {
+) -> anyhow::Result<(Consensus, Watches)> {
     let directory = &options.data_dir;
     std::fs::create_dir_all(directory).with_context(|| format!("data_dir: {}", directory.display()))?;
     let durability = if options.fsync { Durability::Fsync } else { Durability::Os };
@@ -142,7 +142,7 @@ async fn start_raft(
         Some((disk, executor)) => LogStore::open_on(Arc::new(disk), log_options, executor)?,
         None => LogStore::open(directory.join("log"), log_options, AdaptiveExecutor)?,
     };
-    let (machine, states, rosters) = MetaMachine::open(directory.join("checkpoint"))?;
+    let (machine, watches) = MetaMachine::open(directory.join("checkpoint"))?;
     let dial_env = env.clone();
     let peers = Peers::new(Arc::new(move |addr: &str| grpc::channel(&dial_env, addr)));
     let config = raft_rocks::raft_config(options.timings());
@@ -151,7 +151,8 @@ async fn start_raft(
     // At once: meta reads by quorum, so a restart forgets no lease it granted.
     raft.runtime_config().elect(true);
     peer_service.insert(META_GROUP, options.id, raft_rocks::raft_handle(raft.clone()), None);
-    Ok((Consensus { id: options.id, raft, rosters, silence_max: options.silence_max() }, states))
+    let (rosters, silence_max) = (watches.rosters.clone(), options.silence_max());
+    Ok((Consensus { id: options.id, raft, rosters, silence_max }, watches))
 }
 
 fn router(service: Service, peer_service: PeerService) -> anyhow::Result<Router> {
@@ -159,8 +160,12 @@ fn router(service: Service, peer_service: PeerService) -> anyhow::Result<Router>
         .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     Ok(grpc::server()
-        .add_service(MetaServer::new(service.clone()))
-        .add_service(MetaAdminServer::new(service))
+        .add_service(MetaServer::new(service.clone()).max_encoding_message_size(grpc::MESSAGE_BYTES_MAX))
+        .add_service(
+            MetaAdminServer::new(service)
+                .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(grpc::MESSAGE_BYTES_MAX),
+        )
         .add_service(
             RaftPeerServer::new(peer_service)
                 .max_decoding_message_size(grpc::MESSAGE_BYTES_MAX)

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
-use commands::{Id, Spec, by_id, wire};
+use commands::{Id, Spec, wire};
 use resp::Protocol;
 use tokio::sync::oneshot;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Hands one reply to whoever awaits it.
-struct Once(RefCell<Option<oneshot::Sender<Result<Bytes, RouteError>>>>);
+pub struct Once(RefCell<Option<oneshot::Sender<Result<Bytes, RouteError>>>>);
 
 impl ReplyTarget for Once {
     fn reply(&self, _token: u64, result: Result<Bytes, RouteError>) -> bool {
@@ -33,6 +33,24 @@ pub struct Asker {
     pub origin: u64,
     pub protocol: Protocol,
     pub db: u8,
+    /// Of `commands::wire`, for the client's own command.
+    pub flags: u8,
+    /// See [`Outgoing`].
+    pub writer: u64,
+}
+
+impl Asker {
+    fn asks<'a>(self, target: Target, spec: &Spec, args: &'a [&'a [u8]]) -> Outgoing<'a> {
+        Outgoing {
+            target,
+            id: spec.id as u16,
+            flags: wire::flags(self.protocol) | if spec.internal { 0 } else { self.flags },
+            db: self.db,
+            args,
+            write: spec.is_write(),
+            writer: self.writer,
+        }
+    }
 }
 
 /// Sends one command and awaits its reply.
@@ -44,7 +62,7 @@ pub async fn ask(
     args: &[&[u8]],
 ) -> Result<Bytes, RouteError> {
     let (to, reply) = once();
-    send(backend, asker, target, id, args, Sink { to, token: 0, origin: asker.origin });
+    backend.submit(asker.asks(target, id.spec(), args), Sink { to, token: 0, origin: asker.origin });
     received(reply).await
 }
 
@@ -67,14 +85,9 @@ pub fn ask_this(
     let Question { asker, target, spec, args, writes } = question;
     let (to, reply) = once();
     let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-    let command = Outgoing {
-        target: *target,
-        id: spec.id as u16,
-        flags: wire::flags(asker.protocol) | flags,
-        db: asker.db,
-        args: &args,
-        write: *writes,
-    };
+    let mut command = asker.asks(*target, spec, &args);
+    command.flags |= flags;
+    command.write = *writes;
     backend.submit(command, Sink { to, token: 0, origin: asker.origin });
     received(reply)
 }
@@ -84,7 +97,8 @@ pub async fn ask_all(
     backend: &dyn Submit,
     asker: Asker,
     groups: &[topology::GroupId],
-    id: Id,
+    spec: &Spec,
+    args: &[&[u8]],
     merge: commands::Merge,
 ) -> Result<Bytes, RouteError> {
     let (to, reply) = once();
@@ -92,23 +106,19 @@ pub async fn ask_all(
     let gather = Gather::new(to, 0, merge, asker.protocol, parts, 0);
     for (at, &group) in groups.iter().enumerate() {
         let sink = Sink { to: gather.clone(), token: at as u64, origin: asker.origin };
-        send(backend, asker, Target::Group(group), id, &[], sink);
+        backend.submit(asker.asks(Target::Group(group), spec, args), sink);
     }
     received(reply).await
 }
 
-fn once() -> (Rc<Once>, oneshot::Receiver<Result<Bytes, RouteError>>) {
+/// Somewhere to send a reply to, and where it comes out.
+pub fn once() -> (Rc<Once>, oneshot::Receiver<Result<Bytes, RouteError>>) {
     let (sender, receiver) = oneshot::channel();
     (Rc::new(Once(RefCell::new(Some(sender)))), receiver)
 }
 
-async fn received(reply: oneshot::Receiver<Result<Bytes, RouteError>>) -> Result<Bytes, RouteError> {
+/// The reply, when it is there.
+pub async fn received(reply: oneshot::Receiver<Result<Bytes, RouteError>>) -> Result<Bytes, RouteError> {
     // The sender is dropped unused only when the worker stops.
     reply.await.unwrap_or(Err(RouteError::ClusterDown("The proxy is stopping")))
-}
-
-fn send(backend: &dyn Submit, asker: Asker, target: Target, id: Id, args: &[&[u8]], sink: Sink) {
-    let flags = wire::flags(asker.protocol);
-    let write = by_id(id as u16).is_some_and(|spec| spec.is_write());
-    backend.submit(Outgoing { target, id: id as u16, flags, db: asker.db, args, write }, sink);
 }

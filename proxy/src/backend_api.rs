@@ -2,10 +2,11 @@
 //! hands commands over, the back (routing, batching, retries) hands replies over. Both live on the
 //! same worker thread, so everything here is `Rc` and synchronous.
 
-use std::{future::Future, pin::Pin, rc::Rc};
+use std::{future::Future, pin::Pin, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use topology::{GroupId, Slot};
+use proto::v1::{Aside, Changed, RunningScript};
+use topology::{GroupId, Namespaces, Slot};
 
 use crate::backend::Announced;
 
@@ -32,6 +33,8 @@ pub struct Outgoing<'a> {
     pub args: &'a [&'a [u8]],
     /// It may write: its batch needs a sequence number.
     pub write: bool,
+    /// The client, if it is not to be told what it changes itself (`commands::wire`); else 0.
+    pub writer: u64,
 }
 
 /// Where the reply of one command goes.
@@ -56,6 +59,9 @@ pub trait ReplyTarget {
     /// handed over everything it got with the same message.
     fn reply(&self, token: u64, result: Result<Bytes, RouteError>) -> bool;
 
+    /// The reply of a command is late, and comes now: here is the command, in the form of `commands::wire`.
+    fn late(&self, _token: u64, _command: &[u8]) {}
+
     /// Writes what can be written.
     fn flush(self: Rc<Self>);
 }
@@ -74,6 +80,11 @@ pub trait Submit {
     /// Groups this proxy is announced as the master of, ascending by first slot.
     fn fronted_groups(&self) -> Vec<GroupId>;
 
+    /// Which keys are namespaces; `None`: none is.
+    fn namespaces(&self) -> Option<Arc<Namespaces>> {
+        None
+    }
+
     /// What cluster clients of this proxy are told about slots; not called while no topology is known.
     fn with_announced(&self, _look: &mut dyn FnMut(&Announced)) {}
 
@@ -86,10 +97,49 @@ pub trait Submit {
         })
     }
 
+    /// Asks the leader of a group what does not wait behind its other commands; `command` is one command in
+    /// `commands::wire` form.
+    fn ask_urgently(&self, _group: GroupId, _command: Bytes) -> Answer {
+        Box::pin(async { Err(RouteError::Timeout) })
+    }
+
     /// So much waits that clients should not be read for now.
     fn is_congested(&self) -> bool {
         false
     }
+}
+
+/// Caches of clients, as the back half of one worker sees them.
+pub trait Caches {
+    /// The client gets what it has read of `key`, and changes of it will be told.
+    fn has_read(&self, client: u64, key: &[u8]);
+
+    /// The client got replies to reads that nobody may have remembered.
+    fn is_unsure(&self, client: u64);
+
+    /// A storage node tells what changed of that which was read through the stream to it.
+    fn changed(&self, changed: Changed);
+
+    /// A stream broke through which changes were told, or another storage node leads a group.
+    fn stream_lost(&self);
+}
+
+/// Resolves to the reply of one command.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Bytes, RouteError>>>>;
+
+/// What storage nodes tell beside replies.
+pub trait Notices {
+    /// What scripts did beside.
+    fn aside(&self, aside: Aside);
+
+    fn running(&self, script: &RunningScript);
+}
+
+/// Nobody wants to know.
+impl Notices for () {
+    fn aside(&self, _: Aside) {}
+
+    fn running(&self, _: &RunningScript) {}
 }
 
 /// Resolves when a command is to wait no longer.

@@ -4,10 +4,11 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
+use acl::Denial;
 use bytes::Bytes;
 use commands::{
-    Args,
-    wire::{self, FLAG_TRY, FLAG_WAIT},
+    Args, Id, Spec,
+    wire::{self, FLAG_TRACKED, FLAG_TRY, FLAG_WAIT},
 };
 use resp::Reply;
 use tokio::time::sleep;
@@ -19,6 +20,8 @@ use crate::{
     clients::{ClientInfo, Unblocked},
     connection::{Call, Connection},
     execute::Front,
+    rights,
+    shared::Shared,
 };
 
 /// Executes a command that may wait, if it says that it does.
@@ -32,6 +35,9 @@ pub fn run(front: &mut Front, slot: Slot, args: &[&[u8]], call: Call) -> bool {
         writes: call.spec.is_write(),
         args: args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect(),
     };
+    if question.writes {
+        front.session.written.note(question.target);
+    }
     let token = front.open(call);
     let conn = front.conn.clone();
     let command = Blocking { conn: conn.clone(), slot, question, timeout_ms };
@@ -73,14 +79,22 @@ impl Blocking {
 
     async fn wait(self) -> Reply {
         let Self { conn, slot, question, timeout_ms } = self;
-        let _shown = Shown::new(&conn.info);
+        let _shown = Shown::new(&conn, &question);
         let ending = Rc::new(Cell::new(Unblocked::Timeout));
-        let end = until_ended(conn.clone(), timeout_ms, ending.clone());
+        let denied = until_denied(conn.clone(), question.spec, question.args.clone());
+        let end = until_ended(conn.clone(), timeout_ms, ending.clone(), denied);
         let backend: Rc<dyn Submit> = conn.worker.backend.clone();
         match backend.wait(slot, encoded(&question), Box::pin(end)).await {
-            Ok(Waited::Served(bytes)) => Reply::Raw(bytes),
+            Ok(Waited::Served(bytes)) => {
+                // What is served by a write is not remembered as read.
+                if question.asker.flags & FLAG_TRACKED != 0 {
+                    conn.worker.shared.tracking.doubt(&conn.worker.shared, conn.info.id);
+                }
+                Reply::Raw(bytes)
+            }
             Ok(Waited::Ended) => match ending.get() {
                 Unblocked::Timeout => Reply::NullArray,
+                Unblocked::Denied(denial) => rights::denied_while_waiting(&conn, denial, &question),
                 Unblocked::Error => Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
             },
             Err(error) => Reply::error(error.to_string()),
@@ -88,7 +102,30 @@ impl Blocking {
     }
 }
 
-async fn until_ended(conn: Rc<Connection>, timeout_ms: u64, ending: Rc<Cell<Unblocked>>) {
+/// Resolves when the client's user may not execute the command any more.
+async fn until_denied(conn: Rc<Connection>, spec: &'static Spec, args: Vec<Bytes>) -> Denial {
+    let mut news = conn.worker.shared.accounts.news();
+    let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+    loop {
+        let table = conn.worker.shared.accounts.table();
+        // One that is gone takes its clients along.
+        let account = table.of_account(&conn.info.account()).cloned();
+        if let Some(Err(denial)) = account.map(|account| account.user.check(spec, &args)) {
+            return denial;
+        }
+        if news.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Until the time is up (0: it never is), the client left, it is denied, or CLIENT UNBLOCK ended the waiting.
+pub async fn until_ended(
+    conn: Rc<Connection>,
+    timeout_ms: u64,
+    ending: Rc<Cell<Unblocked>>,
+    denied: impl Future<Output = Denial>,
+) {
     let time_is_up = async {
         match timeout_ms {
             0 => std::future::pending().await,
@@ -98,32 +135,57 @@ async fn until_ended(conn: Rc<Connection>, timeout_ms: u64, ending: Rc<Cell<Unbl
     tokio::select! {
         () = time_is_up => {}
         () = conn.gone() => {}
+        denial = denied => ending.set(Unblocked::Denied(denial)),
         reason = conn.info.unblocked() => ending.set(reason),
     }
 }
 
 fn encoded(question: &Question) -> Bytes {
-    let Asker { protocol, db, .. } = question.asker;
+    let Asker { protocol, db, writer, .. } = question.asker;
     let args: Vec<&[u8]> = question.args.iter().map(|arg| &arg[..]).collect();
     let mut command = Vec::new();
-    wire::put_command(&mut command, question.spec.id as u16, wire::flags(protocol) | FLAG_WAIT, db, &args);
+    let flags = wire::flags(protocol) | FLAG_WAIT;
+    wire::put_command_of(writer, &mut command, question.spec.id as u16, flags, db, &args);
     command.into()
 }
 
 /// Shows a client as blocked for as long as it lives.
-struct Shown(Arc<ClientInfo>);
+pub struct Shown {
+    info: Arc<ClientInfo>,
+    shared: Arc<Shared>,
+    db: u8,
+    keys: Vec<Bytes>,
+    /// It is also told when the key goes.
+    on_nokey: bool,
+}
 
 impl Shown {
-    fn new(info: &Arc<ClientInfo>) -> Self {
-        info.set_blocked(true);
+    pub fn new(conn: &Connection, question: &Question) -> Self {
+        let args: Vec<&[u8]> = question.args.iter().map(|arg| &arg[..]).collect();
+        let mut keys: Vec<Bytes> =
+            question.spec.key_positions(&args).map(|at| question.args[at].clone()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Self::waits_for(conn, question.asker.db, keys, question.spec.id == Id::Xreadgroup)
+    }
+
+    pub fn without_keys(conn: &Connection) -> Self {
+        Self::waits_for(conn, 0, Vec::new(), false)
+    }
+
+    fn waits_for(conn: &Connection, db: u8, keys: Vec<Bytes>, on_nokey: bool) -> Self {
+        let shown = Self { info: conn.info.clone(), shared: conn.worker.shared.clone(), db, keys, on_nokey };
+        shown.shared.clients.awaited.add(shown.db, &shown.keys, shown.on_nokey);
+        shown.info.set_blocked(true);
         // The connection's task listens from now on, to learn that the client leaves.
-        info.wake();
-        Self(info.clone())
+        shown.info.wake();
+        shown
     }
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        self.0.set_blocked(false);
+        self.shared.clients.awaited.remove(self.db, &self.keys, self.on_nokey);
+        self.info.set_blocked(false);
     }
 }

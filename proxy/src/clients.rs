@@ -8,17 +8,23 @@ use std::{
     fmt::Write as _,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
 };
 
+use acl::Denial;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::pubsub::Counts;
+use crate::{
+    accounts::Account,
+    awaited::Awaited,
+    pubsub::{Counts, Feed},
+    tracking::Shown,
+};
 
 /// Which of the two listeners a client came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +49,8 @@ pub enum Unblocked {
     /// As if its time were up.
     Timeout,
     Error,
+    /// Its user may not do it any more.
+    Denied(Denial),
 }
 
 /// One client.
@@ -76,10 +84,16 @@ pub struct ClientInfo {
     /// Commands under way.
     pub pending: AtomicUsize,
     pub names: Mutex<Names>,
+    /// The user that it is.
+    account: Mutex<Arc<Account>>,
+    /// It changes users, and is to be told the outcome.
+    edits_users: AtomicBool,
     /// Full name of the last command.
     pub last_command: Mutex<&'static str>,
     /// It waits in a blocking command.
     blocked: AtomicBool,
+    /// CLIENT PAUSE holds its next command back.
+    paused: AtomicBool,
     unblock: Mutex<Option<Unblocked>>,
     /// Signalled when `unblock` is set.
     unblocking: Notify,
@@ -87,6 +101,9 @@ pub struct ClientInfo {
     dismissed: AtomicBool,
     /// Of the connection's task.
     waker: Mutex<Waker>,
+    /// Present once there was something to tell.
+    feed: OnceLock<Arc<Feed>>,
+    pub tracking: Shown,
 }
 
 impl ClientInfo {
@@ -113,13 +130,18 @@ impl ClientInfo {
             output_bytes: AtomicUsize::new(0),
             pending: AtomicUsize::new(0),
             names: Mutex::new(Names::default()),
+            account: Mutex::new(Account::anyone()),
+            edits_users: AtomicBool::new(false),
             last_command: Mutex::new("NULL"),
             blocked: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             unblock: Mutex::new(None),
             unblocking: Notify::new(),
             killed: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
             waker: Mutex::new(Waker::noop().clone()),
+            feed: OnceLock::new(),
+            tracking: Shown::default(),
         }
     }
 
@@ -131,6 +153,22 @@ impl ClientInfo {
 
     pub fn is_killed(&self) -> bool {
         self.killed.load(Relaxed)
+    }
+
+    pub fn account(&self) -> Arc<Account> {
+        self.account.lock().clone()
+    }
+
+    pub fn set_account(&self, account: Arc<Account>) {
+        *self.account.lock() = account;
+    }
+
+    pub fn set_edits_users(&self, edits: bool) {
+        self.edits_users.store(edits, Relaxed);
+    }
+
+    pub fn edits_users(&self) -> bool {
+        self.edits_users.load(Relaxed)
     }
 
     /// Closes the connection when the replies under way are written.
@@ -152,6 +190,15 @@ impl ClientInfo {
 
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Relaxed)
+    }
+
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Relaxed);
+    }
+
+    /// It waits, whether for a key or for the end of a pause.
+    fn is_waiting(&self) -> bool {
+        self.is_blocked() || self.paused.load(Relaxed)
     }
 
     /// Ends the waiting of a blocked client; whether it was one.
@@ -203,6 +250,16 @@ impl ClientInfo {
         self.waker.lock().clone_from(waker);
     }
 
+    /// Where messages for it wait.
+    pub fn feed(&self) -> Arc<Feed> {
+        self.feed.get_or_init(Arc::default).clone()
+    }
+
+    /// There was something to tell.
+    pub fn has_feed(&self) -> bool {
+        self.feed.get().is_some()
+    }
+
     /// A line of CLIENT LIST, without the line end.
     pub fn describe(&self, now_ms: u64) -> String {
         let names = self.names.lock().clone();
@@ -216,7 +273,7 @@ impl ClientInfo {
             line,
             "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
              qbuf={query} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={output} rbp={output} obl={output} oll=0 \
-             omem={output} tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+             omem={output} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
             self.id,
             self.peer,
             self.local,
@@ -232,6 +289,8 @@ impl ClientInfo {
             output + query + size_of::<Self>(),
             if output > 0 { "rw" } else { "r" },
             *self.last_command.lock(),
+            text(&self.account.lock().name),
+            self.tracking.redirect(),
             if self.resp3.load(Relaxed) { 3 } else { 2 },
             text(&names.lib_name),
             text(&names.lib_ver),
@@ -242,9 +301,12 @@ impl ClientInfo {
     fn flags(&self) -> String {
         let set = |flag: &AtomicBool| flag.load(Relaxed);
         let known = [
-            (set(&self.blocked), 'b'),
+            (self.is_waiting(), 'b'),
             (set(&self.monitor), 'O'),
             (self.is_subscribed(), 'P'),
+            (self.tracking.is_on(), 't'),
+            (self.tracking.is_broken(), 'R'),
+            (self.tracking.broadcasts(), 'B'),
             (set(&self.readonly), 'r'),
             (set(&self.no_evict), 'e'),
             (set(&self.no_touch), 'T'),
@@ -260,6 +322,7 @@ pub struct Clients {
     next_id: AtomicU64,
     count: AtomicUsize,
     by_id: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+    pub awaited: Awaited,
 }
 
 impl Clients {
@@ -287,18 +350,19 @@ impl Clients {
         self.len() == 0
     }
 
-    /// How many wait in a blocking command.
+    /// How many wait: in a blocking command, or for the end of a pause.
     pub fn blocked(&self) -> usize {
-        self.by_id.lock().values().filter(|client| client.is_blocked()).count()
+        let paused = |client: &&Arc<ClientInfo>| client.is_waiting() && !client.is_blocked();
+        self.awaited.counts().clients + self.by_id.lock().values().filter(paused).count()
     }
 
     pub fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
         self.by_id.lock().get(&id).cloned()
     }
 
-    /// All, by id.
+    /// All, by id, but for those that are being closed.
     pub fn all(&self) -> Vec<Arc<ClientInfo>> {
-        self.by_id.lock().values().cloned().collect()
+        self.by_id.lock().values().filter(|client| !client.is_killed()).cloned().collect()
     }
 }
 

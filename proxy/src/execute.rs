@@ -1,9 +1,9 @@
 //! From a decoded request to whoever executes it: checks that every command goes through, then the
 //! group of its keys, several groups, or the proxy itself.
 
-use std::{rc::Rc, sync::atomic::Ordering::Relaxed};
+use std::{cell::Cell, rc::Rc, sync::atomic::Ordering::Relaxed};
 
-use commands::{CommandError, Kind, Merge, Spec, flags::flag, wire};
+use commands::{CommandError, GroupCommand, Id, Kind, Merge, ScriptCommand, Spec, flags::flag, wire};
 use resp::Reply;
 use smallvec::SmallVec;
 use topology::{GroupId, Slot, slot_of};
@@ -16,15 +16,21 @@ use crate::{
     clients::Side,
     connection::{Call, Connection, Session},
     gather::{self, Gather, Positions},
-    local, monitor,
+    local, monitor, namespaces,
     options::Moved,
+    pause::replicates,
     scan,
+    settings::Number,
+    slowlog::{self, Words},
+    stats::error_of,
+    worker::Worker,
 };
 
 /// Arguments of a command that are named without allocating.
 pub const ARGS_INLINE: usize = 32;
 
-type ArgVec<'a> = SmallVec<[&'a [u8]; ARGS_INLINE]>;
+/// See [`ARGS_INLINE`].
+pub type ArgVec<'a> = SmallVec<[&'a [u8]; ARGS_INLINE]>;
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +47,24 @@ pub struct Front {
     pub session: Session,
     /// The last command.
     last: Option<&'static Spec>,
+    /// The command that is being executed and has neither a reply nor a place in the queue of replies.
+    under_way: Cell<Option<Call>>,
+    /// It has a place in the queue of replies.
+    opened: Cell<Option<u64>>,
+    /// It has its reply, and took so long that it is remembered.
+    slow_us: Cell<Option<u64>>,
 }
 
 impl Front {
     pub fn new(conn: Rc<Connection>, session: Session) -> Self {
-        Self { conn, session, last: None }
+        Self {
+            conn,
+            session,
+            last: None,
+            under_way: Cell::default(),
+            opened: Cell::default(),
+            slow_us: Cell::default(),
+        }
     }
 
     pub fn execute(&mut self, argv: &[&[u8]], started_us: u64) -> Verdict {
@@ -54,32 +73,41 @@ impl Front {
             self.session.closing = true;
             return Verdict::Done;
         }
+        let mut admitted = None;
         match self.admit(argv) {
             Ok(spec) => {
-                if let Some(until_ms) = self.held_until(spec) {
+                admitted = Some(spec);
+                if let Some(refusal) = self.busy(spec, &argv[1..]) {
+                    return self.refuse_busy(spec, &refusal);
+                }
+                if let Some(until_ms) = self.held_until(spec, &argv[1..]) {
                     return Verdict::Paused { until_ms };
                 }
                 self.last = Some(spec);
                 if self.session.transaction.is_none() || !local::queue(self, spec, &argv[1..]) {
-                    self.dispatch(argv, Call { spec, started_us });
+                    let in_capitals = argv[0][0].is_ascii_uppercase();
+                    self.dispatch(argv, Call { spec, started_us, in_capitals });
                 }
             }
             Err(reply) => {
                 if let Some(transaction) = &mut self.session.transaction {
                     transaction.refuse();
                 }
+                if let Some(spec) = commands::named(argv) {
+                    self.conn.worker.stats().rejected(spec);
+                }
                 self.reply(&reply);
             }
         }
-        self.session.command_ended();
+        self.session.command_ended(admitted);
         Verdict::Done
     }
 
     /// The row that executes the request, if this client may use it.
     fn admit(&self, argv: &[&[u8]]) -> Result<&'static Spec, Reply> {
         let spec = commands::resolve(argv)?;
-        if !self.session.authenticated && !spec.flags.has(flag::NO_AUTH) {
-            return Err(Reply::error("NOAUTH Authentication required."));
+        if self.session.access.is_restricted {
+            self.check_rights(spec, &argv[1..])?;
         }
         if self.session.side == Side::Cluster && spec.needs_databases() {
             return Err(CommandError::NotInCluster(spec.full_name).into());
@@ -90,33 +118,127 @@ impl Front {
         Ok(spec)
     }
 
-    fn held_until(&self, spec: &Spec) -> Option<u64> {
-        let shared = &self.conn.worker.shared;
-        // Whoever paused must be able to end it.
-        if matches!(spec.kind, Kind::Local(_)) && spec.full_name.starts_with("client|") {
+    /// Why a command is refused while a script runs: on the plain listener everybody is, else those whose
+    /// keys its group has.
+    fn busy(&self, spec: &Spec, args: &[&[u8]]) -> Option<CommandError> {
+        let Worker { shared, backend, .. } = &*self.conn.worker;
+        if !shared.running.any() || spec.flags.has(flag::ALLOW_BUSY) {
             return None;
         }
-        shared.pause.holds(spec.is_write(), || shared.now_ms())
+        // What follows a script on its own connection comes after it.
+        if self.conn.waits() {
+            return None;
+        }
+        let limit_ms =
+            u64::try_from(shared.settings.number(Number::BusyReplyMs)).ok().filter(|&ms| ms > 0)?;
+        let concerns = |group| {
+            let is_there = |at: usize| backend.group_of(slot_of(args[at])) == Some(group);
+            self.session.side == Side::Plain || spec.key_positions(args).any(is_there)
+        };
+        shared.running.refusal(shared.now_ms(), limit_ms, concerns)
+    }
+
+    fn refuse_busy(&mut self, spec: &Spec, refusal: &CommandError) -> Verdict {
+        self.conn.worker.stats().rejected(spec);
+        if spec.id == Id::Exec && self.session.transaction.is_some() {
+            local::abort(self, refusal);
+        } else {
+            if let Some(transaction) = &mut self.session.transaction {
+                transaction.refuse();
+            }
+            self.reply(&Reply::Error(refusal.text().into_owned().into()));
+        }
+        self.session.command_ended(None);
+        Verdict::Done
+    }
+
+    fn held_until(&self, spec: &Spec, args: &[&[u8]]) -> Option<u64> {
+        let shared = &self.conn.worker.shared;
+        // Whoever paused must be able to end it.
+        if spec.id == Id::ClientUnpause {
+            return None;
+        }
+        let writes = || match (&self.session.transaction, spec.id) {
+            (Some(transaction), Id::Exec) => transaction.replicates(),
+            _ => replicates(spec, args),
+        };
+        shared.pause.holds(writes, || shared.now_ms())
     }
 
     fn dispatch(&mut self, argv: &[&[u8]], call: Call) {
-        let shared = &self.conn.worker.shared;
-        if shared.monitors.any() && !call.spec.flags.has(flag::SKIP_MONITOR | flag::ADMIN) {
-            let time_ms = shared.env.clock.now_ms();
-            shared.monitors.publish(&monitor::line(time_ms, self.session.db, &self.conn.info, argv));
+        // EXEC is shown behind what it executes.
+        if self.conn.worker.shared.monitors.any() && call.spec.id != Id::Exec {
+            self.show_line(call.spec, self.session.db, argv);
         }
+        self.under_way.set(Some(call));
         let args = &argv[1..];
+        let is_tracked = self.session.tracking.is_some();
+        if is_tracked {
+            self.session.track(call.spec);
+        }
         match call.spec.kind {
-            Kind::Read(_) | Kind::Write(_) | Kind::Group { .. } => self.keyed(args, call),
+            Kind::Read(_) | Kind::Write(_) => self.keyed(args, call),
+            Kind::Group { .. } => self.by_rights(args, call),
             Kind::Broadcast { merge: Merge::Scan, .. } => self.scan(args, call),
             Kind::Broadcast { merge, .. } => self.broadcast(args, call, merge),
             Kind::Local(command) => local::run(self, command, args, call),
             Kind::Container => self.reply(&CommandError::unknown_command(argv[0], args).into()),
         }
+        if is_tracked {
+            self.session.wire_flags &= !wire::FLAG_TRACKED;
+        }
+        self.account(None);
+        if let Some(token) = self.opened.take() {
+            self.conn.note(token, args);
+        }
+        if let Some(duration_us) = self.slow_us.take() {
+            let words = || slowlog::words(call.spec, call.in_capitals, Some(&Words::of(call.spec, args)));
+            self.conn.worker.note_slow(&self.conn.info, call.spec, duration_us, words);
+        }
+    }
+
+    /// Shows a command to those who monitor, without the name that it was called by.
+    pub fn show(&self, spec: &Spec, db: u8, args: &[&[u8]]) {
+        let name = spec.full_name.split('|').next().unwrap_or_default();
+        let argv: Vec<&[u8]> = std::iter::once(name.as_bytes()).chain(args.iter().copied()).collect();
+        self.show_line(spec, db, &argv);
+    }
+
+    fn show_line(&self, spec: &Spec, db: u8, argv: &[&[u8]]) {
+        let shared = &self.conn.worker.shared;
+        // Redis passes over EVAL, and then shows it all the same, before what the script calls.
+        let is_script = matches!(spec.kind, Kind::Group { command: GroupCommand::Script(_), .. });
+        if !spec.flags.has(flag::SKIP_MONITOR | flag::ADMIN) || is_script {
+            let time_ms = shared.env.clock.now_ms();
+            shared.monitors.publish(&monitor::line(time_ms, db, &self.conn.info, argv));
+        }
+    }
+
+    /// Counts the command under way, if it is not counted yet, and an error that a client is told.
+    fn account(&self, error: Option<&[u8]>) {
+        let worker = &self.conn.worker;
+        match (self.under_way.take(), error) {
+            (Some(call), error) => {
+                let duration_us = worker.shared.now_us().saturating_sub(call.started_us);
+                worker.executed(call.spec, duration_us, error);
+                self.slow_us.set(worker.is_slow(duration_us).then_some(duration_us));
+            }
+            (None, Some(text)) => worker.stats().error(text),
+            (None, None) => {}
+        }
+    }
+
+    /// Answers a command that cannot be executed here.
+    pub fn reject(&mut self, reply: &Reply) {
+        if let Some(call) = self.under_way.take() {
+            self.conn.worker.stats().rejected(call.spec);
+        }
+        self.reply(reply);
     }
 
     /// A reply that is there already.
     pub fn reply(&mut self, reply: &Reply) {
+        self.account(error_of(reply));
         if !self.session.is_silent() {
             self.conn.push(reply, self.session.protocol);
         }
@@ -130,7 +252,19 @@ impl Front {
 
     /// Takes a place in the queue for a reply to come.
     pub fn open(&self, call: Call) -> u64 {
-        self.conn.open(call, self.session.is_silent())
+        self.take_place(call, self.session.is_silent())
+    }
+
+    /// Likewise, for a reply that the client gets whatever CLIENT REPLY says.
+    pub fn open_always(&self, call: Call) -> u64 {
+        self.take_place(call, false)
+    }
+
+    fn take_place(&self, call: Call, silent: bool) -> u64 {
+        self.under_way.set(None);
+        let token = self.conn.open(call, silent);
+        self.opened.set(Some(token));
+        token
     }
 
     /// The groups that broadcast commands mean.
@@ -144,7 +278,8 @@ impl Front {
 
     /// For commands of the proxy itself on behalf of this client.
     pub fn asker(&self) -> Asker {
-        Asker { origin: self.conn.info.id, protocol: self.session.protocol, db: self.session.db }
+        let Session { protocol, db, wire_flags: flags, writer, .. } = self.session;
+        Asker { origin: self.conn.info.id, protocol, db, flags, writer }
     }
 
     /// Shows the last command to CLIENT LIST.
@@ -154,9 +289,29 @@ impl Front {
         }
     }
 
+    /// A script runs with the rights of the user, who goes along.
+    fn by_rights(&mut self, args: &[&[u8]], call: Call) {
+        let Some(user) = self.script_rights(call.spec) else { return self.by_group(args, call) };
+        let mut args = ArgVec::from_slice(args);
+        args.push(&user);
+        self.session.wire_flags |= wire::FLAG_USER;
+        self.by_group(&args, call);
+        self.session.wire_flags &= !wire::FLAG_USER;
+    }
+
+    fn by_group(&mut self, args: &[&[u8]], call: Call) {
+        match call.spec.group_command() {
+            Some(GroupCommand::Script(ScriptCommand::EvalSha)) => local::eval_sha(self, args, call),
+            _ => self.keyed(args, call),
+        }
+    }
+
     fn keyed(&mut self, args: &[&[u8]], call: Call) {
         if let Some(refusal) = self.elsewhere(args, call.spec) {
-            return self.reply(&refusal);
+            return self.reject(&refusal);
+        }
+        if namespaces::run(self, args, call) {
+            return;
         }
         match call.spec.slot(args) {
             Ok(Some(slot)) if call.spec.timeout.is_some() && blocking::run(self, slot, args, call) => {}
@@ -164,7 +319,7 @@ impl Front {
             Ok(slot) => self.submit(Target::Slot(slot.unwrap_or_else(|| slot_of(b""))), args, call),
             Err(CommandError::CrossSlot) => match call.spec.split {
                 Some(merge) => self.split(args, call, merge),
-                None => self.reply(&CommandError::CrossSlot.into()),
+                None => self.reject(&CommandError::CrossSlot.into()),
             },
             Err(error) => self.reply(&error.into()),
         }
@@ -206,17 +361,35 @@ impl Front {
         }
     }
 
-    fn submit(&mut self, target: Target, args: &[&[u8]], call: Call) {
+    /// A client that tracks gets the reply of a command that several take part in before it is told of
+    /// the changes.
+    pub fn hold_changes(&self, token: u64) {
+        if self.session.tracking.is_some() {
+            self.conn.hold_messages_once(token);
+        }
+    }
+
+    pub fn submit(&mut self, target: Target, args: &[&[u8]], call: Call) {
         let token = self.open(call);
+        // The batch that it travels in keeps its arguments.
+        self.opened.set(None);
         if let Some(sink) = self.conn.sink(token) {
             self.send(target, args, call.spec, sink);
         }
     }
 
-    fn send(&self, target: Target, args: &[&[u8]], spec: &Spec, sink: Sink) {
-        let flags = wire::flags(self.session.protocol);
-        let write = spec.is_write();
-        let command = Outgoing { target, id: spec.id as u16, flags, db: self.session.db, args, write };
+    pub fn send(&self, target: Target, args: &[&[u8]], spec: &Spec, sink: Sink) {
+        self.send_as(target, args, spec.id, self.session.wire_flags, spec.is_write(), sink);
+    }
+
+    /// Sends a command with additional `flags` of [`wire`].
+    pub fn send_as(&self, target: Target, args: &[&[u8]], id: Id, flags: u8, write: bool, sink: Sink) {
+        if write {
+            self.session.written.note(target);
+        }
+        let flags = flags | wire::flags(self.session.protocol);
+        let Session { db, writer, .. } = self.session;
+        let command = Outgoing { target, id: id as u16, flags, db, args, write, writer };
         self.conn.worker.backend.submit(command, sink);
     }
 
@@ -230,6 +403,7 @@ impl Front {
             }
             return;
         }
+        self.hold_changes(token);
         let positions = parts.iter().map(|p| p.positions.clone());
         let gather = self.gather(token, merge, positions);
         for (at, part) in parts.iter().enumerate() {
@@ -264,7 +438,7 @@ impl Front {
         parts
     }
 
-    fn gather(&self, token: u64, merge: Merge, parts: impl IntoIterator<Item = Positions>) -> Rc<Gather> {
+    pub fn gather(&self, token: u64, merge: Merge, parts: impl IntoIterator<Item = Positions>) -> Rc<Gather> {
         let to: Rc<dyn ReplyTarget> = self.conn.clone();
         let seed = if merge == Merge::RandomKey { self.conn.worker.shared.env.entropy.next_u64() } else { 0 };
         Gather::new(to, token, merge, self.session.protocol, parts, seed)
@@ -278,6 +452,7 @@ impl Front {
             return self.reply(&reply);
         }
         let token = self.open(call);
+        self.hold_changes(token);
         let gather = self.gather(token, merge, groups.iter().map(|_| Positions::new()));
         for (at, group) in groups.into_iter().enumerate() {
             let sink = Sink { to: gather.clone(), token: at as u64, origin: self.conn.info.id };
@@ -297,7 +472,7 @@ impl Front {
     }
 
     fn scan(&mut self, args: &[&[u8]], call: Call) {
-        let Some(cursor) = args.first().and_then(|text| parse_cursor(text)) else {
+        let Some(cursor) = args.first().and_then(|text| scan::parse_cursor(text)) else {
             return self.reply(&CommandError::InvalidCursor.into());
         };
         let view = self.view();
@@ -311,8 +486,7 @@ impl Front {
             return self.reply(&reply);
         };
         let (cursor, end) = (cursor.to_string(), run.end.to_string());
-        let mut placed: ArgVec<'_> = SmallVec::from_slice(&[cursor.as_bytes(), end.as_bytes()]);
-        placed.extend_from_slice(&args[1..]);
+        let placed = scan::placed(&cursor, &end, args);
         let token = self.open(call);
         let to = scan::Continue::new(self.conn.clone(), run, &*backend, &view);
         self.send(Target::Slot(run.first), &placed, call.spec, Sink { to, token, origin: self.conn.info.id });
@@ -333,8 +507,4 @@ struct Part<'a> {
 /// Redis closes connections that start like HTTP: somebody's browser is being used against us.
 fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
-}
-
-fn parse_cursor(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }

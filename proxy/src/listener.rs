@@ -51,7 +51,7 @@ fn admit(worker: &Rc<Worker>, io: BoxIo, peer: SocketAddr, local: SocketAddr, si
     worker.count(|c| &c.connections);
     let shared = &worker.shared;
     let settings = &shared.settings;
-    let is_exposed = settings.number(Number::ProtectedMode) != 0 && !settings.has_password();
+    let is_exposed = settings.number(Number::ProtectedMode) != 0 && shared.accounts.are_open();
     if is_exposed && !peer.ip().to_canonical().is_loopback() {
         worker.count(|c| &c.rejected_connections);
         return turn_away(io, PROTECTED);

@@ -36,8 +36,11 @@ daemon::options! {
         pub http_listen: Option<String> = None,
         /// Threads that serve clients.
         pub workers: usize = 1,
-        /// Password of the default user; empty: none is asked for.
+        /// Password of the default user until the cluster has users of its own; empty: none is asked for.
         pub requirepass: String = String::new(),
+        /// File with users, as Redis's ACL file: the first users of the cluster, and what ACL LOAD reads and ACL
+        /// SAVE writes. Both are refused when absent.
+        pub aclfile: Option<String> = None,
         /// Without a password, refuse clients of other machines.
         pub protected_mode: bool = true,
         /// Clients at the same time.

@@ -7,12 +7,18 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use resp::encode::{put_bulk, put_head};
+use commands::{CommandError, Id, Merge, wire};
+use resp::{
+    Reply,
+    encode::{put_bulk, put_head},
+};
 use topology::{GroupId, SLOT_COUNT, Slot};
 
 use crate::{
-    backend_api::{ReplyTarget, RouteError, Submit},
-    gather::split_array,
+    ask::{Asker, once, received},
+    backend_api::{Outgoing, ReplyTarget, RouteError, Sink, Submit, Target},
+    execute::ArgVec,
+    gather::{of_nothing, split_array},
 };
 
 const SLOT_SHIFT: u32 = 48;
@@ -40,6 +46,40 @@ fn run_from(slot: u16, backend: &dyn Submit, view: &[GroupId]) -> Option<Run> {
     let owner = group(first);
     let end = (first..SLOT_COUNT).find(|&n| group(n) != owner).unwrap_or(SLOT_COUNT);
     Some(Run { first: Slot::new(first)?, end })
+}
+
+/// The cursor that a client named.
+pub fn parse_cursor(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The arguments for the storage node, from those of the client.
+pub fn placed<'a>(cursor: &'a str, end: &'a str, args: &[&'a [u8]]) -> ArgVec<'a> {
+    let mut placed = ArgVec::from_slice(&[cursor.as_bytes(), end.as_bytes()]);
+    placed.extend_from_slice(&args[1..]);
+    placed
+}
+
+/// SCAN of a transaction, beside those of its commands that a group executes as one.
+pub async fn scan(backend: Rc<dyn Submit>, asker: Asker, view: &[GroupId], args: &[&[u8]]) -> Reply {
+    let Some(cursor) = parse_cursor(args[0]) else { return CommandError::InvalidCursor.into() };
+    let Some((cursor, run)) = place(cursor, &*backend, view) else {
+        return of_nothing(Merge::Scan, asker.protocol);
+    };
+    let (cursor, end) = (cursor.to_string(), run.end.to_string());
+    let (to, reply) = once();
+    let to = Continue::new(to, run, &*backend, view);
+    let command = Outgoing {
+        target: Target::Slot(run.first),
+        id: Id::Scan as u16,
+        flags: wire::flags(asker.protocol),
+        db: asker.db,
+        args: &placed(&cursor, &end, args),
+        write: false,
+        writer: 0,
+    };
+    backend.submit(command, Sink { to, token: 0, origin: asker.origin });
+    received(reply).await.map_or_else(|error| Reply::error(error.to_string()), Reply::Raw)
 }
 
 /// Puts the cursor for the client into the reply of one run.
@@ -80,7 +120,6 @@ impl ReplyTarget for Continue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend_api::{Outgoing, Sink};
 
     /// Groups 1 and 2 take turns every 1000 slots; nobody serves those from 16000 on.
     struct Turns;

@@ -15,17 +15,21 @@ use daemon::{
 use prometheus_client::registry::Registry;
 use tokio::{sync::mpsc, task::spawn_local, time::sleep};
 use tokio_util::sync::CancellationToken;
+use topology::ClusterState;
 
 use crate::{
+    accounts,
     backend::{Backend, Limits, LinkOptions, Topologies, link},
     clients::Side,
     cluster::Cluster,
     listener,
     metrics::ProxyMetrics,
+    notices,
     options::Options,
     pubsub,
     settings::Number,
     shared::Shared,
+    tracking,
     worker::Worker,
 };
 
@@ -58,7 +62,14 @@ pub async fn run(
     let identity = identity(&options, addresses.cluster);
     // Shared with whoever asks meta for changes: the link learns where meta has moved to.
     let meta = MetaClient::new(env.clone(), options.meta.clone());
-    let (keep_link, topologies) = link(&env, meta.clone(), identity.clone());
+    let users = accounts::initial_users(options.aclfile.as_deref(), &shared.settings.initial_password())?;
+    let has_users = !users.is_empty();
+    shared.accounts.begin_with(users);
+    let on_state = {
+        let shared = shared.clone();
+        Box::new(move |state: &ClusterState| accounts::update(&shared, &state.users))
+    };
+    let (keep_link, topologies) = link(&env, meta.clone(), identity.clone(), on_state);
     spawn_local(keep_link);
     let readiness = Readiness::default();
     if let Some(addr) = &options.http_listen {
@@ -69,6 +80,10 @@ pub async fn run(
     }
     spawn_local(follow_readiness(readiness, topologies.clone()));
     spawn_local(close_idle(shared.clone()));
+    if has_users {
+        let cluster = Cluster::new(env.clone(), topologies.clone(), &identity, meta.clone());
+        spawn_local(accounts::begin(shared.clone(), cluster));
+    }
     spawn_local(pubsub::run(shared.clone(), topologies.clone()));
 
     let plan = Plan { shared: shared.clone(), topologies, meta, identity, options, stop: stop.clone() };
@@ -101,14 +116,21 @@ struct Plan {
 impl Plan {
     /// Starts a worker on the current `LocalSet`.
     fn serve(&self, number: usize, listeners: Listeners) {
-        let limits = Limits { deadline_ms: self.options.deadline_ms, ..Limits::default() };
+        let limits = Limits {
+            deadline_ms: self.options.deadline_ms,
+            late_us: self.shared.settings.late_us.clone(),
+            ..Limits::default()
+        };
         let env = self.shared.env.clone();
+        let caches = Rc::new(tracking::Reader { shared: self.shared.clone(), worker: number });
         let backend = Backend::start(
             env,
             self.topologies.clone(),
             self.identity.proxy_id(),
             limits,
             self.shared.settings.small.clone(),
+            Some(caches),
+            Rc::new(notices::Listener { shared: self.shared.clone(), number }),
         );
         let cluster =
             Cluster::new(self.shared.env.clone(), self.topologies.clone(), &self.identity, self.meta.clone());

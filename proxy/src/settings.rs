@@ -13,7 +13,7 @@ use bytes::Bytes;
 use commands::limits::{self, LIMITS, Limit};
 use parking_lot::Mutex;
 
-use crate::{options::Options, pubsub::OutputLimits};
+use crate::{options::Options, pubsub::OutputLimits, stats::Percentiles};
 
 /// Settings that are read on the way of commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,20 +30,32 @@ pub enum Number {
     PubsubHardBytes,
     PubsubSoftBytes,
     PubsubSoftS,
+    AclLogLen,
+    /// 1: new users may use all channels.
+    AclPubsubDefault,
+    LatencyTracking,
+    TrackingTableKeys,
+    /// A script that runs for so long makes everybody be told BUSY; 0: none does.
+    BusyReplyMs,
 }
 
-const NUMBERS: usize = 12;
+const NUMBERS: usize = 17;
 
 #[derive(Clone, Copy)]
 enum Kind {
     /// Range, and whether it is written with units (`1mb`).
     Number(Number, i64, i64, bool),
     Flag(Number),
+    /// The words for 0, 1 and so on.
+    Words(Number, &'static [&'static str]),
     /// Index into [`LIMITS`].
     Small(usize),
+    /// The default user's, which is kept elsewhere, and only as a digest.
     Password,
     /// `class hard soft seconds`, for several classes of clients.
     OutputLimits,
+    /// Of durations, as INFO shows them.
+    Percentiles,
     /// Index into `choices` by position in the table.
     Choice(&'static str),
     Fixed(&'static str),
@@ -69,19 +81,26 @@ static PARAMETERS: &[Parameter] = &[
     parameter("slowlog-log-slower-than", Kind::Number(Number::SlowlogSlowerUs, -1, i64::MAX, false)),
     parameter("slowlog-max-len", Kind::Number(Number::SlowlogLen, 0, 1 << 20, false)),
     parameter("latency-monitor-threshold", Kind::Number(Number::LatencyThresholdMs, 0, i64::MAX, false)),
+    parameter("busy-reply-threshold", Kind::Number(Number::BusyReplyMs, 0, i64::MAX, false)),
+    parameter("lua-time-limit", Kind::Number(Number::BusyReplyMs, 0, i64::MAX, false)),
+    parameter("latency-tracking", Kind::Flag(Number::LatencyTracking)),
+    parameter("latency-tracking-info-percentiles", Kind::Percentiles),
     parameter("protected-mode", Kind::Flag(Number::ProtectedMode)),
     parameter("requirepass", Kind::Password),
+    parameter("acllog-max-len", Kind::Number(Number::AclLogLen, 0, 1 << 20, false)),
+    parameter("acl-pubsub-default", Kind::Words(Number::AclPubsubDefault, &["resetchannels", "allchannels"])),
+    parameter("tracking-table-max-keys", Kind::Number(Number::TrackingTableKeys, 0, i64::MAX, false)),
     // Deletion is always lazy below, keys never leave memory for the disk's sake: no effect here.
     parameter("lazyfree-lazy-eviction", Kind::Choice("no")),
     parameter("lazyfree-lazy-expire", Kind::Choice("no")),
     parameter("lazyfree-lazy-server-del", Kind::Choice("no")),
     parameter("lazyfree-lazy-user-del", Kind::Choice("no")),
     parameter("lazyfree-lazy-user-flush", Kind::Choice("no")),
-    parameter("latency-tracking", Kind::Choice("yes")),
     parameter("cluster-node-timeout", Kind::Choice("15000")),
     parameter("cluster-require-full-coverage", Kind::Choice("yes")),
     parameter("cluster-allow-reads-when-down", Kind::Choice("no")),
     parameter("tcp-keepalive", Kind::Choice("0")),
+    // One value for the whole cluster: shown and set elsewhere.
     parameter("notify-keyspace-events", Kind::Fixed("")),
     parameter("maxmemory", Kind::Fixed("0")),
     parameter("maxmemory-policy", Kind::Fixed("noeviction")),
@@ -92,7 +111,6 @@ static PARAMETERS: &[Parameter] = &[
     parameter("databases", Kind::Fixed("16")),
     parameter("activerehashing", Kind::Fixed("no")),
     parameter("list-compress-depth", Kind::Fixed("0")),
-    parameter("lua-time-limit", Kind::Fixed("5000")),
     parameter("daemonize", Kind::Fixed("no")),
     parameter("io-threads", Kind::Fixed("1")),
     parameter("dir", Kind::Fixed("/")),
@@ -160,10 +178,12 @@ impl Small {
 pub struct Settings {
     numbers: [AtomicI64; NUMBERS],
     pub small: Arc<Small>,
-    /// Empty: none.
-    password: Mutex<Bytes>,
-    has_password: AtomicI64,
+    pub percentiles: Percentiles,
+    /// Of the default user until the cluster has users; empty: none.
+    initial_password: Mutex<Bytes>,
     choices: Mutex<Vec<(&'static str, String)>>,
+    /// [`Number::SlowlogSlowerUs`], for those who do not know the settings.
+    pub late_us: Arc<AtomicI64>,
     /// All of them as configured.
     initial: Vec<(&'static str, Bytes)>,
     /// Commands of one client under way at the same time.
@@ -175,13 +195,13 @@ impl Settings {
         let mut settings = Self {
             numbers: Default::default(),
             small: Arc::default(),
-            password: Mutex::new(Bytes::new()),
-            has_password: AtomicI64::new(0),
+            percentiles: Percentiles::default(),
+            initial_password: Mutex::new(Bytes::copy_from_slice(options.requirepass.as_bytes())),
             choices: Mutex::new(Vec::new()),
+            late_us: Arc::default(),
             initial: Vec::new(),
             pipeline_depth: options.pipeline_depth,
         };
-        settings.set_password(options.requirepass.as_bytes());
         for (number, value) in [
             (Number::MaxClients, i64::from(options.maxclients)),
             (Number::TimeoutS, i64::from(options.timeout_s)),
@@ -194,9 +214,14 @@ impl Settings {
             (Number::PubsubHardBytes, 32 << 20),
             (Number::PubsubSoftBytes, 8 << 20),
             (Number::PubsubSoftS, 60),
+            (Number::AclLogLen, 128),
+            (Number::LatencyTracking, 1),
+            (Number::TrackingTableKeys, 1_000_000),
+            (Number::BusyReplyMs, 5000),
         ] {
             settings.numbers[number as usize].store(value, Relaxed);
         }
+        settings.late_us.store(settings.number(Number::SlowlogSlowerUs), Relaxed);
         settings.initial = settings.get(|_| true);
         settings
     }
@@ -210,23 +235,9 @@ impl Settings {
         usize::try_from(self.number(number)).unwrap_or(0)
     }
 
-    pub fn has_password(&self) -> bool {
-        self.has_password.load(Relaxed) != 0
-    }
-
-    /// Compares in a time that does not depend on where the difference is.
-    pub fn is_password(&self, given: &[u8]) -> bool {
-        let password = self.password.lock();
-        let mut different = u8::from(password.len() != given.len());
-        for (at, &byte) in given.iter().enumerate() {
-            different |= byte ^ password.get(at).copied().unwrap_or(!byte);
-        }
-        different == 0
-    }
-
-    fn set_password(&self, password: &[u8]) {
-        *self.password.lock() = Bytes::copy_from_slice(password);
-        self.has_password.store(i64::from(!password.is_empty()), Relaxed);
+    /// Of the default user until the cluster has users; empty: none.
+    pub fn initial_password(&self) -> Bytes {
+        self.initial_password.lock().clone()
     }
 
     /// How much may wait for a client that subscribes.
@@ -293,6 +304,11 @@ impl Settings {
             .collect()
     }
 
+    /// Whether there is a parameter of that (lower-case) name.
+    pub fn knows(&self, name: &str) -> bool {
+        parameters().any(|p| p.name == name)
+    }
+
     /// Sets one parameter (lower-case name); answers what undoes it.
     pub fn set(&self, name: &str, value: &[u8]) -> Result<Bytes, SetError> {
         let parameter = parameters().find(|p| p.name == name).ok_or(SetError::Unknown)?;
@@ -301,6 +317,7 @@ impl Settings {
         match parameter.kind {
             Kind::Number(number, min, max, with_units) => {
                 self.numbers[number as usize].store(parse_number(value, min, max, with_units)?, Relaxed);
+                self.late_us.store(self.number(Number::SlowlogSlowerUs), Relaxed);
             }
             Kind::Small(at) => {
                 let Limit { min, max, is_memory, .. } = LIMITS[at];
@@ -310,8 +327,15 @@ impl Settings {
                 let flag = yes_or_no(value).ok_or_else(|| refused("argument must be 'yes' or 'no'"))?;
                 self.numbers[number as usize].store(i64::from(flag), Relaxed);
             }
-            Kind::Password => self.set_password(value),
+            Kind::Words(number, words) => {
+                let at = words.iter().position(|word| word.as_bytes().eq_ignore_ascii_case(value));
+                let one_of = || format!("argument(s) must be one of the following: {}", words.join(", "));
+                let at = at.ok_or_else(|| SetError::Refused(one_of()))?;
+                self.numbers[number as usize].store(at as i64, Relaxed);
+            }
+            Kind::Password => *self.initial_password.lock() = Bytes::copy_from_slice(value),
             Kind::OutputLimits => self.set_output_limits(value).map_err(refused)?,
+            Kind::Percentiles => self.percentiles.set(value).map_err(refused)?,
             Kind::Choice(default) => {
                 let text = std::str::from_utf8(value).map_err(|_| refused("argument must be text"))?;
                 if matches!(default, "yes" | "no") && yes_or_no(value).is_none() {
@@ -332,8 +356,14 @@ impl Settings {
             Kind::Number(number, ..) => self.number(number).to_string().into(),
             Kind::Small(at) => self.small.numbers[at].load(Relaxed).to_string().into(),
             Kind::Flag(number) => Bytes::from_static(if self.number(number) != 0 { b"yes" } else { b"no" }),
-            Kind::Password => self.password.lock().clone(),
+            Kind::Words(number, words) => {
+                let at = usize::try_from(self.number(number)).unwrap_or(0);
+                Bytes::from_static(words.get(at).copied().unwrap_or_default().as_bytes())
+            }
+            // It is not known.
+            Kind::Password => Bytes::new(),
             Kind::OutputLimits => self.output_limits().into(),
+            Kind::Percentiles => self.percentiles.text().into(),
             Kind::Choice(default) => {
                 let choices = self.choices.lock();
                 let chosen = choices.iter().find(|(name, _)| *name == parameter.name);
@@ -441,13 +471,20 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_compared_whole() {
+    fn the_password_is_not_told() {
         let settings = Settings::new(&Options::default());
-        assert!(!settings.has_password());
         settings.set("requirepass", b"secret").unwrap();
-        assert!(settings.has_password() && settings.is_password(b"secret"));
-        for wrong in [&b""[..], b"secre", b"secrets", b"Secret"] {
-            assert!(!settings.is_password(wrong));
-        }
+        assert_eq!(settings.initial_password(), "secret");
+        assert_eq!(value(&settings, "requirepass"), "");
+        assert!(!format!("{:?}", settings.changed()).contains("secret"));
+    }
+
+    #[test]
+    fn words_stand_for_numbers() {
+        let settings = Settings::new(&Options::default());
+        assert_eq!(value(&settings, "acl-pubsub-default"), "resetchannels");
+        settings.set("acl-pubsub-default", b"AllChannels").unwrap();
+        assert_eq!(value(&settings, "acl-pubsub-default"), "allchannels");
+        assert!(matches!(settings.set("acl-pubsub-default", b"some"), Err(SetError::Refused(_))));
     }
 }

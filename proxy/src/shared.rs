@@ -11,12 +11,18 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
+    accounts::Accounts,
     clients::{ClientInfo, Clients},
+    latency::Latency,
     options::{Moved, Options},
+    pause::Pause,
     pubsub::Hub,
+    running::Running,
     settings::Settings,
     settings_file::SettingsFile,
-    slowlog::{Latency, Slowlog},
+    slowlog::Slowlog,
+    stats::Stats,
+    tracking::Tracking,
 };
 
 /// Counts since the start, or since CONFIG RESETSTAT. One per worker: a single writer each.
@@ -27,8 +33,6 @@ pub struct Counters {
     pub rejected_connections: AtomicU64,
     pub input_bytes: AtomicU64,
     pub output_bytes: AtomicU64,
-    /// Replies that are errors, as far as the proxy made them itself.
-    pub errors: AtomicU64,
     pub protocol_errors: AtomicU64,
 }
 
@@ -45,43 +49,10 @@ impl Counters {
             &self.rejected_connections,
             &self.input_bytes,
             &self.output_bytes,
-            &self.errors,
             &self.protocol_errors,
         ] {
             counter.store(0, Relaxed);
         }
-    }
-}
-
-/// Which commands CLIENT PAUSE holds back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paused {
-    Writes,
-    All,
-}
-
-/// CLIENT PAUSE: until when, and what.
-#[derive(Debug, Default)]
-pub struct Pause {
-    /// Milliseconds since the start; 0: no pause.
-    until_ms: AtomicU64,
-    /// 1: everything.
-    all: AtomicU64,
-}
-
-impl Pause {
-    pub fn set(&self, until_ms: u64, what: Paused) {
-        self.all.store(u64::from(what == Paused::All), Relaxed);
-        self.until_ms.store(until_ms, Relaxed);
-    }
-
-    /// When the pause ends that holds back a command now; `None`: it may run.
-    pub fn holds(&self, is_write: bool, now_ms: impl FnOnce() -> u64) -> Option<u64> {
-        let until_ms = self.until_ms.load(Relaxed);
-        if until_ms == 0 || !(is_write || self.all.load(Relaxed) == 1) {
-            return None;
-        }
-        (now_ms() < until_ms).then_some(until_ms)
     }
 }
 
@@ -143,16 +114,23 @@ impl Monitors {
 pub struct Shared {
     pub env: Env,
     pub settings: Settings,
+    pub accounts: Accounts,
     /// `None`: nothing is kept.
     pub settings_file: Option<SettingsFile>,
+    /// Of ACL LOAD and SAVE.
+    pub acl_file: Option<String>,
     pub clients: Clients,
     pub pause: Pause,
     pub monitors: Monitors,
     pub pubsub: Hub,
+    pub tracking: Tracking,
+    pub running: Running,
     pub slowlog: Mutex<Slowlog>,
     pub latency: Mutex<Latency>,
     /// One per worker.
     pub counters: Vec<Counters>,
+    /// Likewise.
+    pub stats: Vec<Stats>,
     pub moved: Moved,
     /// 40 hex digits, new at each start.
     pub run_id: Bytes,
@@ -164,15 +142,20 @@ impl Shared {
         let digits: String = (0..3).map(|_| format!("{:016x}", env.entropy.next_u64())).collect();
         Self {
             settings: Settings::new(options),
+            accounts: Accounts::default(),
             moved: options.moved,
             settings_file: options.settings_file.as_deref().map(SettingsFile::new),
+            acl_file: options.aclfile.clone(),
             clients: Clients::default(),
             pause: Pause::default(),
             monitors: Monitors::default(),
             pubsub: Hub::new(u64::from_str_radix(&digits[..16], 16).unwrap_or(1), options.deadline_ms),
+            tracking: Tracking::default(),
+            running: Running::default(),
             slowlog: Mutex::default(),
             latency: Mutex::default(),
             counters: std::iter::repeat_with(Counters::default).take(options.workers.max(1)).collect(),
+            stats: std::iter::repeat_with(Stats::default).take(options.workers.max(1)).collect(),
             run_id: Bytes::copy_from_slice(&digits.as_bytes()[..40]),
             started: Instant::now(),
             env,
@@ -196,6 +179,7 @@ impl Shared {
 
     pub fn reset_counters(&self) {
         self.counters.iter().for_each(Counters::reset);
+        self.stats.iter().for_each(Stats::reset);
     }
 
     /// Makes every connection's task look around.

@@ -7,16 +7,22 @@ use std::{
     task::{Context, Waker},
 };
 
+use bytes::Bytes;
+use commands::{Spec, flags::flag};
 use tokio::sync::Notify;
 
 use crate::{
     backend::Backend,
     backend_api::Submit,
+    clients::ClientInfo,
     cluster::Cluster,
+    latency::Sample,
     pubsub::Publications,
+    scripts::Scripts,
     settings::Number,
     shared::{Counters, Shared},
     slowlog::Entry,
+    stats::Stats,
 };
 
 /// One read takes at most so many bytes.
@@ -29,8 +35,10 @@ pub struct Worker {
     pub cluster: Cluster,
     /// Messages published here that have no outcome yet.
     pub publications: Rc<Publications>,
+    /// Which groups have which scripts.
+    pub scripts: Scripts,
     /// Index among the workers of the process.
-    number: usize,
+    pub number: usize,
     /// What all connections read into: a connection keeps only what it could not process.
     scratch: Cell<Vec<u8>>,
     /// Tasks that wait until less waits in the backend.
@@ -46,6 +54,7 @@ impl Worker {
             backend,
             cluster,
             publications: Rc::default(),
+            scripts: Scripts::default(),
             number,
             scratch: Cell::default(),
             congested: RefCell::default(),
@@ -55,6 +64,19 @@ impl Worker {
 
     pub fn counters(&self) -> &Counters {
         &self.shared.counters[self.number]
+    }
+
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats[self.number]
+    }
+
+    /// A command has its reply, which took so long; `error` is its text, if it is one.
+    pub fn executed(&self, spec: &Spec, duration_us: u64, error: Option<&[u8]>) {
+        let is_tracked = self.shared.settings.number(Number::LatencyTracking) != 0;
+        self.stats().executed(spec, duration_us, error.is_some(), is_tracked);
+        if let Some(text) = error {
+            self.stats().error(text);
+        }
     }
 
     /// A buffer to read into; to be returned by `put_scratch`.
@@ -98,14 +120,31 @@ impl Worker {
     }
 
     /// Enters a slow command into SLOWLOG and LATENCY, as they ask for it.
-    pub fn note_slow(&self, entry: Entry) {
+    pub fn note_slow(
+        &self,
+        client: &ClientInfo,
+        spec: &Spec,
+        duration_us: u64,
+        words: impl FnOnce() -> Vec<Bytes>,
+    ) {
         let settings = &self.shared.settings;
-        let latency_ms = settings.number(Number::LatencyThresholdMs);
-        if latency_ms > 0 && entry.duration_us >= latency_ms as u64 * 1000 {
-            self.shared.latency.lock().push(entry.time_s, entry.duration_us / 1000);
+        let time_s = self.shared.env.clock.now_ms() / 1000;
+        let (latency_ms, threshold_ms) = (duration_us / 1000, settings.number(Number::LatencyThresholdMs));
+        if threshold_ms > 0 && latency_ms >= threshold_ms as u64 {
+            let event = if spec.flags.has(flag::FAST) { "fast-command" } else { "command" };
+            self.shared.latency.lock().push(event, Sample { time_s, latency_ms });
         }
         let slower_us = settings.number(Number::SlowlogSlowerUs);
-        if u64::try_from(slower_us).is_ok_and(|limit| entry.duration_us >= limit) {
+        let is_slow = u64::try_from(slower_us).is_ok_and(|limit| duration_us >= limit);
+        if is_slow && !spec.flags.has(flag::SKIP_SLOWLOG) {
+            let entry = Entry {
+                id: 0,
+                time_s,
+                duration_us,
+                words: words(),
+                client: client.peer.to_string(),
+                client_name: client.names.lock().name.clone(),
+            };
             self.shared.slowlog.lock().push(entry, settings.limit(Number::SlowlogLen));
         }
     }

@@ -40,7 +40,7 @@ const READINGS: [Reading; 8] = [
         r.shared().state.lock().applied.index()
     }),
     ("group_keys", "Keys of the group, all databases", |r, _| {
-        r.shared().state.lock().applied.key_counts.iter().sum()
+        r.shared().state.lock().applied.key_counts.sum()
     }),
     ("group_sessions", "Proxy sessions in the exactly-once table", |r, _| {
         r.shared().state.lock().sessions.len() as u64

@@ -53,6 +53,9 @@ daemon::options! {
         pub election_max_ms: u64 = 700,
         /// RocksDB block cache shared by all groups, bytes.
         pub block_cache_bytes: usize = 256 << 20,
+        /// Changes that all groups together keep in memory before they hand them to RocksDB, bytes; those
+        /// handed over last stay there to be read.
+        pub delta_bytes: usize = 64 << 20,
         /// RocksDB memtable size per group, bytes.
         pub memtable_bytes: usize = 32 << 20,
         /// Log bytes of one group after which its state is flushed, so that the log can be purged.
@@ -64,6 +67,8 @@ daemon::options! {
         pub log_keep_entries: u64 = 20_000,
         /// Group time after which a silent session is dropped, seconds.
         pub session_idle_s: u64 = 3600,
+        /// How long a script or function may run, ms; past that it is stopped and leaves nothing.
+        pub script_limit_ms: u64 = 60_000,
         /// Free disk space below which writes are refused, bytes.
         pub disk_reserve_bytes: u64 = 256 << 20,
         /// Compression of values on disk: `none`, `lz4` or `zstd`.

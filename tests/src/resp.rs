@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// No reply takes longer, not even one that waits for a failover.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const READ_BYTES: usize = 64 << 10;
 
 /// A reply, as it was on the wire.

@@ -15,14 +15,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("topology", &[]),
     ("datatypes", &["topology"]),
     ("commands", &["datatypes", "resp", "topology"]),
+    ("acl", &["commands", "resp"]),
     ("scripting", &["commands", "datatypes", "resp"]),
     ("proto", &[]),
     ("raft-rocks", &["proto", "topology"]),
     ("daemon", &["proto"]),
-    ("proxy", &["commands", "daemon", "proto", "resp", "topology"]),
+    ("proxy", &["acl", "commands", "daemon", "proto", "resp", "topology"]),
     (
         "storage-node",
-        &["commands", "daemon", "datatypes", "proto", "raft-rocks", "resp", "scripting", "topology"],
+        &["acl", "commands", "daemon", "datatypes", "proto", "raft-rocks", "resp", "scripting", "topology"],
     ),
     ("meta", &["daemon", "proto", "raft-rocks", "topology"]),
     ("local-cluster", &["daemon", "meta", "proto", "proxy", "storage-node", "topology"]),
@@ -31,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const TESTS: &str = "miraft-tests";
 
 /// No I/O, runtime, consensus, storage or randomness in here, not even indirectly.
-const PURE: &[&str] = &["resp", "datatypes", "commands", "scripting", "topology"];
+const PURE: &[&str] = &["resp", "datatypes", "commands", "acl", "scripting", "topology"];
 const IMPURE: &[&str] = &["tokio", "tonic", "openraft", "rocksdb", "rand", "getrandom", "daemon", "proto"];
 
 /// Crates that may name a library at all.
@@ -47,6 +48,7 @@ const SIMULATED: &[&str] = &[
     "crates/resp/src",
     "crates/datatypes/src",
     "crates/commands/src",
+    "crates/acl/src",
     "crates/scripting/src",
     "crates/topology/src",
 ];

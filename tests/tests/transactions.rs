@@ -70,6 +70,25 @@ async fn transactions_are_atomic() {
     watched(&mut client, &mut other).await;
     in_resp3(&plain[0]).await;
     no_increment_is_lost(&plain).await;
+
+    // A command on all keys needs a group that has them all, unless it is alone.
+    play(
+        &mut client,
+        "SET {t}a 1 => OK
+         MULTI => OK
+         FLUSHDB => QUEUED
+         PING => QUEUED
+         EXEC => [OK PONG]
+         MULTI => OK
+         DBSIZE => QUEUED
+         EXEC => [0]",
+    )
+    .await;
+    for command in ["MULTI", "FLUSHDB", "SET {t}a 1"] {
+        run(&mut client, command).await;
+    }
+    let refused = run(&mut client, "EXEC").await;
+    assert!(refused.starts_with("-CROSSSLOT"), "{refused}");
 }
 
 async fn watched(client: &mut Connection, other: &mut Connection) {

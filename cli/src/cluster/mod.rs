@@ -5,6 +5,7 @@ pub(crate) mod doctor;
 mod groups;
 mod metaraft;
 mod names;
+mod namespaces;
 mod nodes;
 mod setup;
 mod slots;
@@ -38,6 +39,9 @@ pub(crate) enum Command {
     Groups(groups::Args),
     /// Show who serves which slots.
     Slots(slots::Args),
+    /// Show and change which hashes have their fields spread over all groups.
+    #[command(subcommand, visible_alias = "ns")]
+    Namespaces(namespaces::Command),
     /// Show and change the members of meta's own Raft group.
     #[command(subcommand, visible_alias = "meta")]
     Metaraft(metaraft::Command),
@@ -51,6 +55,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Nodes(args) => nodes::run(&args.target).await,
         Command::Groups(args) => groups::run(&args.target).await,
         Command::Slots(args) => slots::run(&args.target).await,
+        Command::Namespaces(command) => namespaces::run(command).await,
         Command::Metaraft(command) => metaraft::run(command).await,
     }
 }

@@ -23,7 +23,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: &[Self] = &[
         Self::String,
         Self::Bitmap,
         Self::HyperLogLog,

@@ -3,6 +3,7 @@
 mod field;
 mod intersection;
 mod json;
+mod namespace;
 mod sort;
 mod swap;
 
@@ -16,6 +17,7 @@ use resp::Reply;
 
 pub use field::FieldError;
 pub use intersection::IntersectionError;
+pub use namespace::NamespaceError;
 pub use sort::SortError;
 pub use swap::SwapError;
 
@@ -84,6 +86,14 @@ pub enum CommandError {
     NotInCluster(&'static str),
     /// DEBUG is off, as it is in Redis.
     DebugDisabled,
+    /// A script keeps everybody waiting, or a function.
+    Busy {
+        function: bool,
+    },
+    /// There is no script to be stopped.
+    NotBusy,
+    /// WAITAOF where storage nodes do not sync what they write.
+    NothingIsSynced,
     Bit(BitError),
     List(ListError),
     HyperLogLog(HllError),
@@ -99,6 +109,7 @@ pub enum CommandError {
     Stream(StreamError),
     Timeout(TimeoutError),
     Json(JsonError),
+    Namespace(NamespaceError),
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
     Store(StoreError),
@@ -205,6 +216,7 @@ impl CommandError {
             Self::Stream(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             Self::Json(error) => return json::text(error),
+            Self::Namespace(error) => return error.text(),
             // Never reaches a client: whoever executes the command waits, or answers the null.
             Self::WouldBlock(_) => "ERR the command would block",
             Self::Bit(error) => error.text(),
@@ -250,6 +262,16 @@ impl CommandError {
                 "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
                  from a local connection, otherwise you need to set this option in the configuration file, and then \
                  restart the server."
+            }
+            Self::Busy { function: false } => {
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+            }
+            Self::Busy { function: true } => {
+                "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+            }
+            Self::NotBusy => "NOTBUSY No scripts in execution right now.",
+            Self::NothingIsSynced => {
+                "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
             }
             Self::BusyKey => "BUSYKEY Target key name already exists.",
             Self::InvalidTtl => "ERR Invalid TTL value, must be >= 0",
@@ -351,13 +373,10 @@ pub enum FunctionError {
     UnknownArgument(Vec<u8>),
     /// More arguments than there are; the subcommand as it came.
     TooMany(Vec<u8>),
+    /// Of LOAD.
+    UnknownOption(Vec<u8>),
     WrongPolicy,
-    /// The payload holds something else.
-    NoFunction,
-    /// The payload comes from a release candidate.
-    PreGa,
-    /// The payload holds functions.
-    Unsupported,
+    WrongFlush,
 }
 
 impl FunctionError {
@@ -365,6 +384,9 @@ impl FunctionError {
         let text: &'static str = match self {
             Self::UnknownArgument(argument) => {
                 return one_line([b"ERR Unknown argument ", shown(argument, usize::MAX), b""]);
+            }
+            Self::UnknownOption(option) => {
+                return one_line([b"ERR Unknown option given: ", shown(option, usize::MAX), b""]);
             }
             Self::TooMany(name) => {
                 return one_line([
@@ -377,9 +399,7 @@ impl FunctionError {
             Self::WrongPolicy => {
                 "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE."
             }
-            Self::NoFunction => "ERR given type is not a function",
-            Self::PreGa => "ERR Pre-GA function format not supported",
-            Self::Unsupported => "ERR Functions are not supported yet, and the payload holds some",
+            Self::WrongFlush => "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
         };
         Cow::Borrowed(text.as_bytes())
     }

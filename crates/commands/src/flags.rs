@@ -146,6 +146,16 @@ impl Categories {
         self.0 & bits != 0
     }
 
+    /// Whether there is a category in both.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.has(other.0)
+    }
+
+    /// The names of all that there are.
+    pub fn all() -> impl Iterator<Item = &'static str> {
+        CATEGORY_NAMES.into_iter().map(|(_, name)| name)
+    }
+
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         CATEGORY_NAMES.into_iter().filter(move |&(bit, _)| self.has(bit)).map(|(_, name)| name)
     }

@@ -15,7 +15,9 @@ pub mod stream;
 pub mod string;
 
 use bytes::Bytes;
-use datatypes::{Edit, Elements, Keyspace, Kv, KvMut, Reader, Record, Type, collection::SmallLimits};
+use datatypes::{
+    Edit, Elements, Entry, Keyspace, Kv, KvMut, Reader, Record, Type, collection::SmallLimits, event,
+};
 use resp::Reply;
 
 use crate::{CommandError, Cx};
@@ -33,9 +35,30 @@ fn keyspace<'a>(kv: &'a mut dyn KvMut, cx: &Cx) -> Keyspace<'a> {
     Keyspace::new(kv, cx.db, cx.now_ms, cx.seed)
 }
 
+/// Removes what is under `key`, which `entry` was looked up for.
+fn remove(keyspace: &mut Keyspace<'_>, key: &[u8], entry: Entry) {
+    let existed = entry.live().is_some();
+    keyspace.remove(entry);
+    if existed {
+        keyspace.announce(key, event::DEL);
+    }
+}
+
 /// The elements of the collection under `key`, which must be of type `kind`; none if it is missing.
 fn elements(kv: &mut dyn Kv, key: &[u8], kind: Type, cx: &Cx) -> Result<Elements, CommandError> {
-    match reader(kv, cx).lookup(key)? {
+    let record = reader(kv, cx).lookup(key)?;
+    elements_of(kv, record, key, kind, cx)
+}
+
+/// Those of a record that was looked up under `key`.
+fn elements_of(
+    kv: &mut dyn Kv,
+    record: Option<Record>,
+    key: &[u8],
+    kind: Type,
+    cx: &Cx,
+) -> Result<Elements, CommandError> {
+    match record {
         None => Ok(Elements::None),
         Some(record) if record.kind != kind => Err(CommandError::WrongType),
         Some(record) => Ok(Elements::of(&record, cx.db, key)?.at(kv, cx.now_ms)?),

@@ -19,7 +19,7 @@ pub use syntax::{help, syntax};
 use crate::{Spec, lookup};
 
 /// The row called `name`, which may be `container|subcommand`.
-fn by_full_name(name: &[u8]) -> Option<&'static Spec> {
+pub fn by_full_name(name: &[u8]) -> Option<&'static Spec> {
     match name.iter().position(|&b| b == b'|') {
         Some(at) => lookup(&name[..at])?.subcommand(&name[at + 1..]),
         None => lookup(name),

@@ -124,6 +124,17 @@ impl KeySpec {
         keys.step_by(step)
     }
 
+    /// Whether an argument says that there are more keys than follow (or not a number at all).
+    pub fn falls_short(&self, args: &[&[u8]]) -> bool {
+        let (Find::Count { at, first, step }, Some(begin)) = (self.find, self.begin.index(args)) else {
+            return false;
+        };
+        let count = args.get(begin + usize::from(at)).and_then(|word| std::str::from_utf8(word).ok());
+        let count: Option<usize> = count.and_then(|word| word.parse().ok());
+        let room = args.len().saturating_sub(begin + usize::from(first)) / usize::from(step.max(1));
+        count.is_none_or(|count| count > room)
+    }
+
     fn series(&self, args: &[&[u8]]) -> Option<(std::ops::Range<usize>, usize)> {
         let begin = self.begin.index(args)?;
         match self.find {

@@ -8,8 +8,10 @@
 //! introspect                  COMMAND …, HELP and docs/commands.md, rendered from the rows
 //! blocking                    commands that wait until they can be served
 //! limits                      up to where collections stay small, by their names
-//! functions                   FUNCTION, of a server that has none
+//! functions                   FUNCTION: its arguments
 //! memory                      MEMORY, of a proxy that holds no data
+//! namespace                   commands on hashes whose fields are spread over groups
+//! replication                 WAIT, WAITAOF, and what a leader answers them
 //! wire                        commands and replies between proxy and storage node
 //! ```
 //!
@@ -30,6 +32,8 @@ pub mod keyspec;
 pub mod limits;
 pub mod lookup;
 pub mod memory;
+pub mod namespace;
+pub mod replication;
 pub mod spec;
 pub mod table;
 pub mod wire;
@@ -37,7 +41,7 @@ pub mod wire;
 pub use args::Args;
 pub use error::{CommandError, Null};
 pub use id::Id;
-pub use lookup::{by_id, lookup, resolve};
+pub use lookup::{by_id, lookup, named, resolve};
 pub use spec::{Cx, GroupCommand, Handler, Kind, Merge, ProxyCommand, ReadFn, ScriptCommand, Spec, WriteFn};
 
 pub use datatypes::{glob, kv::DATABASES};

@@ -71,9 +71,10 @@ pub static LIMITS: [Limit; COUNT] = [
     .between(i32::MIN, i32::MAX),
     limit("stream-node-max-bytes", None, 4096, |limits, n| limits.stream.node_bytes = entries(n)).memory(),
     limit("stream-node-max-entries", None, 100, |limits, n| limits.stream.node_entries = entries(n)),
+    limit("hll-sparse-max-bytes", None, 3000, |limits, n| limits.sparse_log_bytes = bytes(n)).memory(),
 ];
 
-pub const COUNT: usize = 10;
+pub const COUNT: usize = 11;
 
 /// The limits that `numbers` say; what is missing has its default.
 pub fn from_numbers(numbers: &[i64]) -> Limits {

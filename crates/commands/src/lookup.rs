@@ -33,6 +33,23 @@ pub fn by_id(id: u16) -> Option<&'static Spec> {
     *BY_ID.get(usize::from(id))?
 }
 
+impl Id {
+    /// Its row.
+    pub fn spec(self) -> &'static Spec {
+        BY_ID[self as usize].expect("every id has a row: a test looks at all of them")
+    }
+}
+
+/// The row that `argv` (command name first) names, whatever its arity.
+pub fn named(argv: &[&[u8]]) -> Option<&'static Spec> {
+    let (&name, args) = argv.split_first()?;
+    let spec = lookup(name)?;
+    match args.first() {
+        Some(&name) if !spec.subcommands.is_empty() => spec.subcommand(name),
+        _ => Some(spec),
+    }
+}
+
 /// The row that executes `argv` (command name first), its arity checked.
 pub fn resolve(argv: &[&[u8]]) -> Result<&'static Spec, CommandError> {
     let (&name, args) = argv.split_first().ok_or(CommandError::Syntax)?;

@@ -7,6 +7,7 @@ use crate::blocking::Timeout;
 use crate::doc::{Arg, Deprecated, Doc, Group};
 use crate::flags::{Categories, Flags, flag};
 use crate::keyspec::{Find, KeySpec};
+use crate::namespace::Spread;
 use crate::{Args, CommandError, Id};
 
 pub type ReadFn = fn(&mut dyn Kv, &Args<'_>, &Cx) -> Result<Reply, CommandError>;
@@ -59,6 +60,12 @@ pub enum GroupCommand {
     /// Ends the waiting of a command, which was sent in the same session.
     StopWaiting,
     Script(ScriptCommand),
+    /// How far the group's log has come to its replicas ([`crate::replication`]).
+    Replication,
+    /// A command on the shards of a namespace ([`crate::namespace`]).
+    Spread,
+    /// What INFO shows of a group: scripts that it stores, keys that it deleted because they had expired.
+    Figures,
 }
 
 /// Lua scripts, which call other commands.
@@ -68,10 +75,22 @@ pub enum ScriptCommand {
     Eval,
     /// EVALSHA, EVALSHA_RO
     EvalSha,
+    /// FCALL, FCALL_RO
+    Call,
     /// This group's part of SCRIPT LOAD, EXISTS and FLUSH.
     Store,
     Know,
     Drop,
+    /// FUNCTION LIST, DUMP and STATS: any group answers them.
+    ListLibraries,
+    DumpLibraries,
+    LibraryStats,
+    /// This group's part of SCRIPT KILL and FUNCTION KILL.
+    Stop,
+    /// What the code of a library registers, what the libraries in a payload do: for meta, which keeps
+    /// them.
+    ReadLibrary,
+    ReadLibraries,
 }
 
 /// How the proxy makes one reply of several.
@@ -96,9 +115,25 @@ pub enum Merge {
 /// Commands that the proxy executes itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProxyCommand {
+    AclCat,
+    AclDelUser,
+    AclDryRun,
+    AclGenPass,
+    AclGetUser,
+    AclList,
+    AclLoad,
+    AclLog,
+    AclSave,
+    AclSetUser,
+    AclUsers,
+    AclWhoAmI,
+    /// Concerns a Redis that stands alone: refused, or little to tell.
+    Alone,
     Asking,
     Auth,
+    ClientCaching,
     ClientGetName,
+    ClientGetRedir,
     ClientId,
     ClientInfo,
     ClientKill,
@@ -109,6 +144,8 @@ pub enum ProxyCommand {
     ClientReply,
     ClientSetInfo,
     ClientSetName,
+    ClientTracking,
+    ClientTrackingInfo,
     ClientUnblock,
     ClientUnpause,
     /// A subcommand that changes the topology.
@@ -149,13 +186,13 @@ pub enum ProxyCommand {
     Discard,
     Echo,
     Exec,
-    /// [`crate::functions::dump`]
+    FunctionDelete,
     FunctionDump,
-    /// [`crate::functions::list`]
+    FunctionFlush,
+    FunctionKill,
     FunctionList,
-    /// [`crate::functions::restore`]
+    FunctionLoad,
     FunctionRestore,
-    /// [`crate::functions::stats`]
     FunctionStats,
     Hello,
     /// HELP of any container: [`crate::introspect::help`].
@@ -206,6 +243,8 @@ pub enum ProxyCommand {
     Time,
     Unsubscribe,
     Unwatch,
+    Wait,
+    WaitAof,
     Watch,
 }
 
@@ -222,6 +261,8 @@ pub struct Spec {
     pub kind: Kind,
     /// Keys may lie in several groups: one part for each, merged like this.
     pub split: Option<Merge>,
+    /// How it works on a namespace; `None`: not at all.
+    pub spread: Option<Spread>,
     /// For a command that may wait: how long.
     pub timeout: Option<Timeout>,
     /// Categories that do not follow from the flags.
@@ -396,6 +437,7 @@ const fn new(id: Id, full_name: &'static str, arity: i32, kind: Kind) -> Spec {
         keys: &[],
         kind,
         split: None,
+        spread: None,
         timeout: None,
         explicit_categories: 0,
         tips: &[],
@@ -447,6 +489,11 @@ impl Spec {
 
     pub(crate) const fn split(mut self, merge: Merge) -> Self {
         self.split = Some(merge);
+        self
+    }
+
+    pub(crate) const fn spread(mut self, spread: Spread) -> Self {
+        self.spread = Some(spread);
         self
     }
 

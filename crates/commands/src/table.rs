@@ -1,5 +1,7 @@
 //! All rows, by family.
 
+mod acl;
+mod alone;
 mod bitmap;
 mod cluster;
 mod connection;
@@ -24,7 +26,7 @@ mod transactions;
 
 use crate::Spec;
 
-static FAMILIES: [&[Spec]; 21] = [
+static FAMILIES: &[&[Spec]] = &[
     string::ROWS,
     bitmap::ROWS,
     hyperloglog::ROWS,
@@ -43,7 +45,9 @@ static FAMILIES: [&[Spec]; 21] = [
     scripting::ROWS,
     pubsub::ROWS,
     connection::ROWS,
+    acl::ROWS,
     server::ROWS,
+    alone::ROWS,
     cluster::ROWS,
     internal::ROWS,
 ];
@@ -72,10 +76,10 @@ pub(crate) const fn row(index: usize) -> &'static Spec {
 
 /// The rows that clients can name, subcommands not included.
 pub fn commands() -> impl Iterator<Item = &'static Spec> {
-    FAMILIES.into_iter().flatten().filter(|spec| !spec.internal)
+    FAMILIES.iter().copied().flatten().filter(|spec| !spec.internal)
 }
 
 /// All rows: commands, subcommands and internal commands.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
-    FAMILIES.into_iter().flatten().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands))
+    FAMILIES.iter().copied().flatten().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands))
 }

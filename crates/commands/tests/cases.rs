@@ -68,10 +68,6 @@ fn answered_here(kind: Kind) -> bool {
                 | CommandGetKeysAndFlags
                 | CommandInfo
                 | CommandList
-                | FunctionDump
-                | FunctionList
-                | FunctionRestore
-                | FunctionStats
                 | Debug
                 | MemoryDoctor
                 | MemoryMallocStats

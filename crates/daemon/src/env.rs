@@ -24,9 +24,16 @@ pub trait Clock: Send + Sync + 'static {
     fn now_ms(&self) -> u64;
 }
 
-/// Randomness for ids and jitter (not for secrets).
+/// Randomness for ids and jitter, and some that nobody can guess.
 pub trait Entropy: Send + Sync + 'static {
     fn next_u64(&self) -> u64;
+
+    /// Randomness for secrets.
+    fn fill_secret(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next_u64().to_le_bytes()[..chunk.len()]);
+        }
+    }
 }
 
 /// Accepts connections.
@@ -80,6 +87,10 @@ impl Entropy for OsEntropy {
         use std::hash::{BuildHasher, Hasher};
         // Seeded by the operating system, different at every call.
         std::collections::hash_map::RandomState::new().build_hasher().finish()
+    }
+
+    fn fill_secret(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system has randomness");
     }
 }
 

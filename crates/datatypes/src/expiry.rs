@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use crate::collection;
+use crate::event::{self, Event};
 use crate::key::{self, ExpiryKey};
 use crate::kv::{KvMut, StoreError};
 use crate::record::Record;
@@ -43,11 +44,18 @@ fn expire(kv: &mut dyn KvMut, entry: &ExpiryKey, now_ms: u64, limit: usize) -> R
     if !record.is_live(now_ms) {
         collection::drop_parts(kv, &entry.head, &record);
         remove_head(kv, entry);
+        announce(kv, entry, event::EXPIRED);
         return Ok(1);
     }
     let (left, removed) = collection::expire_fields(kv, &record, &entry.head, now_ms, limit)?;
+    if removed > 0 {
+        announce(kv, entry, event::HASH_EXPIRED);
+    }
     match left {
-        None => remove_head(kv, entry),
+        None => {
+            remove_head(kv, entry);
+            announce(kv, entry, event::DEL);
+        }
         Some(record) => {
             if let Some(when) = record.due() {
                 kv.put(key::expiry(when, &entry.head), Bytes::new());
@@ -56,6 +64,12 @@ fn expire(kv: &mut dyn KvMut, entry: &ExpiryKey, now_ms: u64, limit: usize) -> R
         }
     }
     Ok(removed.max(1))
+}
+
+fn announce(kv: &mut dyn KvMut, entry: &ExpiryKey, event: Event) {
+    if let Some(at) = key::parse_head(&entry.head) {
+        kv.announce(at.db, at.key, event);
+    }
 }
 
 fn remove_head(kv: &mut dyn KvMut, entry: &ExpiryKey) {

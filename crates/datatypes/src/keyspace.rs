@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::collection::sorted::SortedEdit;
 use crate::collection::{Edit, Large, SmallLimits, drop_parts, is_spent};
+use crate::event::{self, Event};
 use crate::key;
 use crate::kv::{Kv, KvMut, StoreError};
 use crate::list::{ListEdit, ListLimit};
@@ -33,12 +34,36 @@ impl<'a> Reader<'a> {
         Self { kv, db, now_ms }
     }
 
-    /// The record of `key`, unless it is missing or has expired.
+    /// The record of `key`, unless it is missing or has expired, which is announced. That uses the key.
     pub fn lookup(&mut self, key: &[u8]) -> Result<Option<Record>, StoreError> {
-        let Some(stored) = self.kv.get(&key::head_buf(self.db, key))? else { return Ok(None) };
+        let head = key::head_buf(self.db, key);
+        self.kv.touch(&head, self.now_ms);
+        let found = self.find(&head)?;
+        Ok(self.announced(key, found))
+    }
+
+    /// Likewise for what is not its value: the key is not used.
+    pub fn glance(&mut self, key: &[u8]) -> Result<Option<Record>, StoreError> {
+        let found = self.peek(key)?;
+        Ok(self.announced(key, found))
+    }
+
+    /// Likewise, and announces nothing.
+    pub fn peek(&mut self, key: &[u8]) -> Result<Option<Record>, StoreError> {
+        self.find(&key::head_buf(self.db, key))
+    }
+
+    fn announced(&mut self, key: &[u8], found: Option<Record>) -> Option<Record> {
+        if found.is_none() {
+            self.kv.announce(self.db, key, event::KEYMISS);
+        }
+        found
+    }
+
+    fn find(&mut self, head: &[u8]) -> Result<Option<Record>, StoreError> {
+        let Some(stored) = self.kv.get(head)? else { return Ok(None) };
         let record = Record::decode(stored)?;
-        let gone = !record.is_live(self.now_ms)
-            || is_spent(self.kv, &record, &key::head_buf(self.db, key), self.now_ms)?;
+        let gone = !record.is_live(self.now_ms) || is_spent(self.kv, &record, head, self.now_ms)?;
         Ok((!gone).then_some(record))
     }
 }
@@ -97,9 +122,19 @@ impl<'a> Keyspace<'a> {
         self.entry_in(self.db, key)
     }
 
+    /// Looks `key` up to answer what it holds and to write it: that it is missing is announced.
+    pub fn read_entry(&mut self, key: &[u8]) -> Result<Entry, StoreError> {
+        let entry = self.entry(key)?;
+        if entry.live().is_none() {
+            self.announce(key, event::KEYMISS);
+        }
+        Ok(entry)
+    }
+
     /// Like [`Self::entry`], in another database.
     pub fn entry_in(&mut self, db: u8, key: &[u8]) -> Result<Entry, StoreError> {
         let head = key::head(db, key);
+        self.kv.touch(&head, self.now_ms);
         let stored = self.kv.get(&head)?.map(Record::decode).transpose()?;
         let live = match &stored {
             Some(record) if record.is_live(self.now_ms) => {
@@ -108,6 +143,27 @@ impl<'a> Keyspace<'a> {
             _ => false,
         };
         Ok(Entry { head, db, stored, live })
+    }
+
+    /// Something happened to `key`.
+    pub fn announce(&mut self, key: &[u8], event: Event) {
+        self.announce_in(self.db, key, event);
+    }
+
+    /// Something happened to `key` of another database.
+    pub fn announce_in(&mut self, db: u8, key: &[u8], event: Event) {
+        self.kv.announce(db, key, event);
+    }
+
+    /// Something was taken out of the collection under `key`: the key is gone with its last element.
+    pub fn announce_taken(&mut self, key: &[u8], event: Event) -> Result<(), StoreError> {
+        if self.kv.announces() {
+            self.announce(key, event);
+            if self.kv.get(&key::head_buf(self.db, key))?.is_none() {
+                self.announce(key, event::DEL);
+            }
+        }
+        Ok(())
     }
 
     /// The same view, to read from.
@@ -230,6 +286,7 @@ impl<'a> Keyspace<'a> {
             return Ok(());
         }
         self.remove_head(source);
+        self.announce_replaced(&target);
         self.put(target, &record);
         Ok(())
     }
@@ -245,6 +302,7 @@ impl<'a> Keyspace<'a> {
                 Record { payload: copy.payload(), ..record.clone() }
             }
         };
+        self.announce_replaced(&target);
         self.put(target, &copy);
         Ok(())
     }
@@ -260,6 +318,7 @@ impl<'a> Keyspace<'a> {
         if entry.stored.is_none() {
             return;
         }
+        self.announce_expired(&entry);
         self.reindex(&entry, None);
         self.kv.add_key_count(entry.db, -1);
         self.kv.delete(entry.head);
@@ -292,7 +351,31 @@ impl<'a> Keyspace<'a> {
         if entry.stored.is_none() {
             self.kv.add_key_count(entry.db, 1);
         }
+        if !entry.live {
+            self.announce_expired(&entry);
+            self.announce_of(&entry, event::NEW);
+        }
         self.kv.put(entry.head, encoded);
+    }
+
+    /// The key is deleted and made anew, as Redis sees it, rather than changed.
+    pub fn announce_replaced(&mut self, entry: &Entry) {
+        if entry.live {
+            self.announce_of(entry, event::NEW);
+        }
+    }
+
+    /// What is stored under the entry's key has expired, and is gone only now.
+    fn announce_expired(&mut self, entry: &Entry) {
+        if entry.stored.is_some() && !entry.live {
+            self.announce_of(entry, event::EXPIRED);
+        }
+    }
+
+    fn announce_of(&mut self, entry: &Entry, event: Event) {
+        if let Some(at) = key::parse_head(&entry.head) {
+            self.kv.announce(at.db, at.key, event);
+        }
     }
 
     /// Drops the parts of what is stored, unless they are those of the collection that replaces it.

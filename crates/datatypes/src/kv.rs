@@ -10,8 +10,19 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+use crate::event::Event;
+
 /// Databases that SELECT offers.
 pub const DATABASES: u8 = 16;
+
+/// Set in the number of a database: where the shards of its namespaces are, unseen by whatever is about
+/// all of its keys.
+pub const SHARDS: u8 = 0x80;
+
+/// Every database, each with that of its shards.
+pub fn databases() -> impl Iterator<Item = u8> {
+    (0..DATABASES).flat_map(|db| [db, db | SHARDS])
+}
 
 /// The store could not answer; the command fails and changes nothing.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +42,28 @@ pub trait Kv {
 
     /// Exact number of keys in database `db`, expired ones that are not yet deleted included.
     fn key_count(&self, db: u8) -> u64;
+
+    /// Something happened to a key. It is told to clients when the command's writes are committed, if
+    /// they want to know.
+    fn announce(&mut self, db: u8, key: &[u8], event: Event) {
+        let _ = (db, key, event);
+    }
+
+    /// The key of the head record `head` is used now.
+    fn touch(&mut self, head: &[u8], now_ms: u64) {
+        let _ = (head, now_ms);
+    }
+
+    /// For how long that key has not been used, as far as is known.
+    fn idle_ms(&self, head: &[u8], now_ms: u64) -> u64 {
+        let _ = (head, now_ms);
+        0
+    }
+
+    /// Whether anybody wants to know of events.
+    fn announces(&self) -> bool {
+        false
+    }
 }
 
 /// Read and write access. Writes are visible to later reads of the same view.

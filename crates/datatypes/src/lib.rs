@@ -15,6 +15,7 @@ pub mod check;
 pub mod collection;
 #[cfg(test)]
 mod counting;
+pub mod event;
 pub mod expiry;
 pub mod geo;
 pub mod glob;
@@ -36,6 +37,7 @@ pub mod swap;
 
 pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
 pub use collection::{Edit, Element, Elements, Field, Limits};
+pub use event::Event;
 pub use expiry::active_expire;
 pub use keyspace::{Entry, Keyspace, Reader};
 pub use kv::{Kv, KvMut, Savepoints, StoreError};

@@ -5,6 +5,7 @@ use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
 
+use crate::event::Event;
 use crate::kv::{Kv, KvMut, Savepoints, StoreError, Visit};
 
 /// A sorted map with the means to undo a failed command.
@@ -15,6 +16,16 @@ pub struct MemKv {
     undo: Option<Undo>,
     /// Of a transaction; what was not kept yet, the latest last.
     marks: Vec<Mark>,
+    /// Kept while somebody wants to know.
+    announced: Option<Vec<Announced>>,
+}
+
+/// What happened to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    pub db: u8,
+    pub key: Bytes,
+    pub event: Event,
 }
 
 /// What to put back: the oldest value of each change last.
@@ -35,13 +46,25 @@ impl MemKv {
     /// Runs `work`; when it fails, everything it wrote is undone.
     pub fn transact<T, E>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         self.undo = Some(Undo { changes: Vec::new(), counts: self.counts.clone() });
+        let announced = self.announced.as_ref().map_or(0, Vec::len);
         let result = work(self);
         let undo = self.undo.take();
         self.marks.clear();
         if let (Err(_), Some(undo)) = (&result, undo) {
             self.undo(undo.changes, undo.counts);
+            self.announced.iter_mut().for_each(|events| events.truncate(announced));
         }
         result
+    }
+
+    /// Events are kept from here on.
+    pub fn listen(&mut self) {
+        self.announced.get_or_insert_default();
+    }
+
+    /// The events since the last call.
+    pub fn take_announced(&mut self) -> Vec<Announced> {
+        self.announced.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Number of stored pairs, of any kind.
@@ -95,6 +118,16 @@ impl Kv for MemKv {
 
     fn key_count(&self, db: u8) -> u64 {
         self.counts.get(&db).copied().unwrap_or_default()
+    }
+
+    fn announce(&mut self, db: u8, key: &[u8], event: Event) {
+        if let Some(announced) = &mut self.announced {
+            announced.push(Announced { db, key: Bytes::copy_from_slice(key), event });
+        }
+    }
+
+    fn announces(&self) -> bool {
+        self.announced.is_some()
     }
 }
 

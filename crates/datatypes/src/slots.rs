@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use crate::key::{self, HeadKey};
-use crate::kv::{DATABASES, Kv, KvMut, StoreError};
+use crate::kv::{Kv, KvMut, SHARDS, StoreError, databases};
 use crate::record::{self, Type};
 use topology::{SLOT_COUNT, Slot};
 
@@ -71,16 +71,27 @@ pub fn next_used_slot(kv: &mut dyn Kv, from: u16, end: u16, db: u8) -> Result<Op
     Ok(None)
 }
 
-/// Removes every key of `db`; other databases keep theirs.
+/// Removes every key and every namespace of `db`; other databases keep theirs.
 pub fn flush_database(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
-    let count = kv.key_count(db);
-    if count == 0 {
+    if [db, db | SHARDS].iter().all(|&db| kv.key_count(db) == 0) {
         return Ok(());
     }
-    if (0..DATABASES).all(|other| other == db || kv.key_count(other) == 0) {
+    let flushed = |other: u8| other & !SHARDS == db;
+    if databases().all(|other| flushed(other) || kv.key_count(other) == 0) {
         flush_all(kv);
         return Ok(());
     }
+    for db in [db, db | SHARDS] {
+        let count = kv.key_count(db);
+        if count > 0 {
+            remove_keys(kv, db)?;
+            kv.add_key_count(db, -count.cast_signed());
+        }
+    }
+    Ok(())
+}
+
+fn remove_keys(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
     for slot in used_slots(kv.as_kv(), db)? {
         let range = key::database_in_slot(slot, db);
         kv.delete_range(Bytes::copy_from_slice(&range.from), Bytes::copy_from_slice(&range.to));
@@ -94,7 +105,6 @@ pub fn flush_database(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
         ControlFlow::Continue(())
     })?;
     entries.into_iter().for_each(|entry| kv.delete(entry));
-    kv.add_key_count(db, -count.cast_signed());
     Ok(())
 }
 

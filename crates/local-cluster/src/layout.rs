@@ -241,7 +241,15 @@ fn choose_port(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use super::*;
+
+    /// A layout that is only written holds no port: one test at a time draws them.
+    fn drawing() -> MutexGuard<'static, ()> {
+        static DRAWING: Mutex<()> = Mutex::new(());
+        DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     fn grown(config: &Config) -> anyhow::Result<Layout> {
         let mut layout = Layout::load(&config.dir)?;
@@ -256,6 +264,7 @@ mod tests {
 
     #[test]
     fn free_ports_are_distinct_and_remembered() {
+        let _drawing = drawing();
         let dir = tempfile::tempdir().unwrap();
         let config = Config::on_free_ports(dir.path());
         let first = grown(&config).unwrap();
@@ -270,6 +279,7 @@ mod tests {
 
     #[test]
     fn a_given_port_wins_over_the_remembered_one() {
+        let _drawing = drawing();
         let dir = tempfile::tempdir().unwrap();
         let remembering = Config { proxies: 1, ..Config::on_free_ports(dir.path()) };
         grown(&remembering).unwrap();
@@ -281,6 +291,7 @@ mod tests {
 
     #[test]
     fn nodes_and_proxies_may_be_added_but_not_left_out() {
+        let _drawing = drawing();
         let dir = tempfile::tempdir().unwrap();
         let config = Config::on_free_ports(dir.path());
         let first = grown(&config).unwrap();
@@ -294,6 +305,7 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_refused_with_the_flag_that_helps() {
+        let _drawing = drawing();
         let dir = tempfile::tempdir().unwrap();
         let taken = std::net::TcpListener::bind((LOOPBACK, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();

@@ -78,6 +78,21 @@ pub async fn follows<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
     Ok(is_fresh && metrics(raft).current_leader.is_some())
 }
 
+type Leading<SM> = openraft::raft::Leader<TypeConfig, SM>;
+
+/// A leader that was started again is none before it is elected again, though its vote still says so.
+fn leading<SM: openraft::storage::RaftStateMachine<TypeConfig>>(raft: &Raft<SM>) -> Option<Leading<SM>> {
+    let leads = raft.server_metrics().borrow_watched().state == openraft::ServerState::Leader;
+    leads.then(|| raft.as_leader().ok()).flatten()
+}
+
+/// As what this replica leads, if it does.
+pub fn leads_as<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
+    raft: &Raft<SM>,
+) -> Option<CommittedLeaderId> {
+    leading(raft).map(|leader| leader.to_committed_leader_id())
+}
+
 /// Whether this replica leads as `leader` and a quorum acknowledged that less than `lease` ago,
 /// counted from when the acknowledged message was sent.
 pub fn holds_lease<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
@@ -85,10 +100,9 @@ pub fn holds_lease<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
     leader: &CommittedLeaderId,
     lease: Duration,
 ) -> bool {
-    let Ok(current) = raft.as_leader() else { return false };
-    let acked = current.last_quorum_acked();
-    current.to_committed_leader_id() == *leader
-        && acked.is_some_and(|at| <TypeConfig as TypeConfigExt>::now() < at + lease)
+    let current = leading(raft).filter(|current| current.to_committed_leader_id() == *leader);
+    let acked = current.and_then(|current| current.last_quorum_acked());
+    acked.is_some_and(|at| <TypeConfig as TypeConfigExt>::now() < at + lease)
 }
 
 /// The committed leader id of `(term, node)`.

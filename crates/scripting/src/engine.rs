@@ -15,7 +15,7 @@ use crate::host::{Call, Host, LogLevel};
 use crate::libraries::Libraries;
 use crate::library::{FunctionInfo, Library};
 use crate::library_error::LibraryError;
-use crate::machine::{Limits, Machine, NotCompiled, Purpose, Ran};
+use crate::machine::{Course, Limits, Machine, NotCompiled, Purpose, Ran};
 use crate::pulse::Watch;
 use crate::to_reply::{field, text};
 use crate::{sha1_hex, shebang};
@@ -50,7 +50,22 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Executes scripts, one at a time. Belongs to one thread.
+/// A script or a function that has begun; it goes on in the engine where it began.
+pub struct Run {
+    course: Course,
+    purpose: Purpose,
+    /// Digest of the script, or name of the function.
+    name: String,
+}
+
+impl Run {
+    /// Digest of the script, or name of the function.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Executes scripts, one at a time: while one is under way, no other is begun. Belongs to one thread.
 pub struct Engine {
     limits: Limits,
     scripts: Machine,
@@ -105,45 +120,96 @@ impl Engine {
         self.scripts.collect_garbage();
     }
 
-    /// Runs a script, and keeps it compiled.
+    /// Runs a script to its end, and keeps it compiled.
     pub fn eval(
         &mut self,
         host: &mut dyn Host,
         body: &[u8],
         request: &Request<'_>,
     ) -> Result<Reply, ScriptError> {
-        let digest = self.load(body)?;
-        self.run_script(host, digest, request)
+        let run = self.begin(body, request)?;
+        self.finish(run, host)
     }
 
-    /// Runs the script of a digest, in any case.
+    /// Runs the script of a digest, in any case, to its end.
     pub fn eval_sha(
         &mut self,
         host: &mut dyn Host,
         digest: &[u8],
         request: &Request<'_>,
     ) -> Result<Reply, ScriptError> {
-        let digest = std::str::from_utf8(digest).map_err(|_| ScriptError::NoScript)?;
-        self.run_script(host, digest.to_ascii_lowercase(), request)
+        let run = self.begin_known(digest, request)?;
+        self.finish(run, host)
     }
 
-    fn run_script(
-        &mut self,
-        host: &mut dyn Host,
-        digest: String,
-        request: &Request<'_>,
-    ) -> Result<Reply, ScriptError> {
+    fn finish(&mut self, mut run: Run, host: &mut dyn Host) -> Result<Reply, ScriptError> {
+        loop {
+            if let Some(result) = self.go_on(&mut run, host) {
+                return result;
+            }
+        }
+    }
+
+    /// Begins to run a script, and keeps it compiled.
+    pub fn begin(&mut self, body: &[u8], request: &Request<'_>) -> Result<Run, ScriptError> {
+        let digest = self.load(body)?;
+        self.begin_script(digest, request)
+    }
+
+    /// Begins to run the script of a digest, in any case.
+    pub fn begin_known(&mut self, digest: &[u8], request: &Request<'_>) -> Result<Run, ScriptError> {
+        let digest = std::str::from_utf8(digest).map_err(|_| ScriptError::NoScript)?;
+        self.begin_script(digest.to_ascii_lowercase(), request)
+    }
+
+    fn begin_script(&mut self, digest: String, request: &Request<'_>) -> Result<Run, ScriptError> {
         let script = self.cache.get(&digest).ok_or(ScriptError::NoScript)?;
         let settings = settings(script.flags, request)?;
         self.scripts.start(request.seed, Rc::clone(&request.watch), self.limits.steps_max);
         self.scripts.set_arguments(request.keys, request.args)?;
         let call = MultiValue::from_vec(vec![Value::Function(script.function)]);
-        let ran = self.scripts.run(host, settings, call);
+        match self.scripts.begin(settings, call) {
+            Ok(course) => Ok(Run { course, purpose: Purpose::Scripts, name: digest }),
+            Err(error) => {
+                self.scripts.clear_arguments()?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Lets a run go on; `None`: its slice is over ([`Watch::slice_is_over`]).
+    pub fn go_on(&mut self, run: &mut Run, host: &mut dyn Host) -> Option<Result<Reply, ScriptError>> {
+        match run.purpose {
+            Purpose::Scripts => self.go_on_with_script(run, host),
+            Purpose::Functions => self.go_on_with_function(run, host),
+        }
+        .transpose()
+    }
+
+    fn go_on_with_script(
+        &mut self,
+        run: &mut Run,
+        host: &mut dyn Host,
+    ) -> Result<Option<Reply>, ScriptError> {
+        let ran = self.scripts.go_on(&mut run.course, host).transpose();
+        let Some(ran) = ran else { return Ok(None) };
         self.scripts.clear_arguments()?;
-        let ran = ran?;
-        let reply = reply(&self.scripts, ran, &digest, self.limits.reply_bytes_max);
+        let reply = reply(&self.scripts, ran?, &run.name, self.limits.reply_bytes_max);
         self.make_room();
-        reply
+        reply.map(Some)
+    }
+
+    fn go_on_with_function(
+        &mut self,
+        run: &mut Run,
+        host: &mut dyn Host,
+    ) -> Result<Option<Reply>, ScriptError> {
+        let bytes_max = self.limits.reply_bytes_max;
+        let machine = self.function_machine()?;
+        let Some(ran) = machine.go_on(&mut run.course, host)? else { return Ok(None) };
+        let reply = reply(machine, ran, &run.name, bytes_max);
+        self.make_room_for_functions();
+        reply.map(Some)
     }
 
     fn compile(&mut self, body: &[u8]) -> Result<Script, ScriptError> {
@@ -222,8 +288,8 @@ impl Engine {
         name: &[u8],
         request: &Request<'_>,
     ) -> Result<Reply, ScriptError> {
-        let (library, _) = libraries.function(name).ok_or(ScriptError::NoFunction)?;
-        self.call_library(library, host, name, request)
+        let (library, info) = libraries.function(name).ok_or(ScriptError::NoFunction)?;
+        self.call_library(library, host, &info.name, request)
     }
 
     /// Calls a function of a library.
@@ -234,18 +300,28 @@ impl Engine {
         name: &[u8],
         request: &Request<'_>,
     ) -> Result<Reply, ScriptError> {
+        let run = self.begin_call(library, name, request)?;
+        self.finish(run, host)
+    }
+
+    /// Begins to call a function of a library.
+    pub fn begin_call(
+        &mut self,
+        library: &Library,
+        name: &[u8],
+        request: &Request<'_>,
+    ) -> Result<Run, ScriptError> {
         let info = library.function(name).ok_or(ScriptError::NoFunction)?;
         let settings = settings(Some(info.flags), request)?;
         let function = self.compiled_function(library, name, request)?;
-        let (steps_max, bytes_max) = (self.limits.steps_max, self.limits.reply_bytes_max);
+        let steps_max = self.limits.steps_max;
         let machine = self.function_machine()?;
         machine.start(request.seed, Rc::clone(&request.watch), steps_max);
         let (keys, args) = (machine.strings(request.keys)?, machine.strings(request.args)?);
         let call = vec![Value::Function(function), Value::Table(keys), Value::Table(args)];
-        let ran = machine.run(host, settings, MultiValue::from_vec(call))?;
-        let reply = reply(machine, ran, &String::from_utf8_lossy(name), bytes_max);
-        self.make_room_for_functions();
-        reply
+        let course = machine.begin(settings, MultiValue::from_vec(call))?;
+        let name = String::from_utf8_lossy(name).into_owned();
+        Ok(Run { course, purpose: Purpose::Functions, name })
     }
 
     /// Likewise for libraries: they are compiled again when they are called.

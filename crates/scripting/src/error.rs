@@ -49,15 +49,15 @@ pub struct Stopped {
 pub enum StopReason {
     /// [`crate::Watch::keep_going`] said no.
     Killed,
-    /// More steps than [`crate::Limits::steps_max`].
-    Steps,
+    /// More steps than [`crate::Limits::steps_max`], or more time than its caller has.
+    Limit,
 }
 
 impl StopReason {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Killed => "Script killed by user with SCRIPT KILL...",
-            Self::Steps => "Script stopped: it ran for too long",
+            Self::Limit => "Script stopped: it ran for too long",
         }
     }
 }

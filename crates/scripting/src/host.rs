@@ -1,5 +1,6 @@
 //! What a script sees of the server.
 
+use commands::Spec;
 use resp::{Protocol, Reply};
 
 /// The server, as one run sees it.
@@ -12,6 +13,12 @@ pub trait Host {
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool>;
 
     fn log(&mut self, level: LogLevel, text: &[u8]);
+}
+
+/// What the user may do for whom a script runs.
+pub trait Rights {
+    /// The text of the error if the command is not allowed; `args` exclude its name.
+    fn check(&self, spec: &Spec, args: &[&[u8]]) -> Result<(), Vec<u8>>;
 }
 
 /// Circumstances of one command of a script.

@@ -34,19 +34,21 @@ mod random;
 mod session;
 mod shebang;
 mod table_host;
+mod tally;
 mod to_lua;
 mod to_reply;
 
-pub use engine::{Engine, Request};
-pub use error::{ScriptError, Stopped};
+pub use engine::{Engine, Request, Run};
+pub use error::{ScriptError, StopReason, Stopped};
 pub use flags::ScriptFlags;
-pub use host::{Call, Host, LogLevel};
+pub use host::{Call, Host, LogLevel, Rights};
 pub use libraries::{Libraries, Restore};
 pub use library::{FunctionInfo, Library};
 pub use library_error::LibraryError;
 pub use machine::Limits;
 pub use pulse::Watch;
-pub use table_host::TableHost;
+pub use table_host::{Publish, Standing, TableHost};
+pub use tally::{Called, Tally};
 
 /// The digest that scripts are known by, in lower-case hexadecimal.
 pub fn sha1_hex(text: &[u8]) -> String {

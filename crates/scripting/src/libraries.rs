@@ -1,7 +1,7 @@
 //! The functions that are loaded, as a value: what is replicated, dumped and listed.
 //!
-//! Invariants: names of libraries and of functions are unique, and each library has a function. A change
-//! that is refused changes nothing.
+//! Invariants: names of libraries are unique, and so are those of functions over all libraries, in any case;
+//! each library has a function. A change that is refused changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -32,8 +32,8 @@ pub enum Restore {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Libraries {
     libraries: BTreeMap<Bytes, Library>,
-    /// Function to library.
-    owners: BTreeMap<Bytes, Bytes>,
+    /// Function, in lower case, to its library and its name there.
+    owners: BTreeMap<Vec<u8>, (Bytes, Bytes)>,
 }
 
 impl Libraries {
@@ -49,9 +49,10 @@ impl Libraries {
         self.libraries.is_empty()
     }
 
-    /// The function called `name`, and its library.
+    /// The function called `name`, in any case, and its library.
     pub fn function(&self, name: &[u8]) -> Option<(&Library, &FunctionInfo)> {
-        let library = self.libraries.get(self.owners.get(name)?)?;
+        let (library, name) = self.owners.get(&name.to_ascii_lowercase())?;
+        let library = self.libraries.get(library)?;
         Some((library, library.function(name)?))
     }
 
@@ -75,14 +76,17 @@ impl Libraries {
 
     /// Takes a library in, in place of one of the same name.
     pub fn add(&mut self, library: Library) -> Result<(), LibraryError> {
-        let other =
-            |info: &&FunctionInfo| self.owners.get(&info.name).is_some_and(|owner| *owner != library.name);
+        let other = |info: &&FunctionInfo| {
+            let owner = self.owners.get(&info.name.to_ascii_lowercase());
+            owner.is_some_and(|(owner, _)| *owner != library.name)
+        };
         if let Some(info) = library.functions.iter().find(other) {
             return Err(LibraryError::FunctionExists(info.name.to_vec()));
         }
         self.remove(&library.name);
         for info in &library.functions {
-            self.owners.insert(info.name.clone(), library.name.clone());
+            let owner = (library.name.clone(), info.name.clone());
+            self.owners.insert(info.name.to_ascii_lowercase(), owner);
         }
         self.libraries.insert(library.name.clone(), library);
         Ok(())
@@ -96,7 +100,7 @@ impl Libraries {
     fn remove(&mut self, name: &[u8]) -> bool {
         let Some(library) = self.libraries.remove(name) else { return false };
         for info in &library.functions {
-            self.owners.remove(&info.name);
+            self.owners.remove(&info.name.to_ascii_lowercase());
         }
         true
     }
@@ -111,6 +115,20 @@ impl Libraries {
         rdb::dump_libraries(self.libraries.values().map(|library| &library.code[..]))
     }
 
+    /// The libraries of a payload.
+    pub fn read(engine: &mut Engine, payload: &[u8], watch: &Rc<dyn Watch>) -> Result<Self, LibraryError> {
+        let codes = rdb::restore_libraries(payload).map_err(|error| match error {
+            NotLibrary::Rdb(error) => LibraryError::Payload(error),
+            NotLibrary::PreGa => LibraryError::PreGa,
+            NotLibrary::Other => LibraryError::NotFunction,
+        })?;
+        let mut read = Self::default();
+        for code in codes {
+            read.load(engine, &code, false, Rc::clone(watch))?;
+        }
+        Ok(read)
+    }
+
     /// FUNCTION RESTORE: all libraries of a payload, or none.
     pub fn restore(
         &mut self,
@@ -119,15 +137,7 @@ impl Libraries {
         policy: Restore,
         watch: &Rc<dyn Watch>,
     ) -> Result<(), LibraryError> {
-        let codes = rdb::restore_libraries(payload).map_err(|error| match error {
-            NotLibrary::Rdb(error) => LibraryError::Payload(error),
-            NotLibrary::PreGa => LibraryError::PreGa,
-            NotLibrary::Other => LibraryError::NotFunction,
-        })?;
-        let mut restored = Self::default();
-        for code in codes {
-            restored.load(engine, &code, false, Rc::clone(watch))?;
-        }
+        let restored = Self::read(engine, payload, watch)?;
         if policy == Restore::Flush {
             *self = restored;
             return Ok(());
@@ -169,8 +179,11 @@ impl Libraries {
     pub fn is_consistent(&self) -> bool {
         let owned: BTreeSet<_> = self
             .iter()
-            .flat_map(|library| library.functions.iter().map(|info| (&info.name, &library.name)))
+            .flat_map(|library| library.functions.iter().map(|info| (&library.name, &info.name)))
             .collect();
-        owned.len() == self.owners.len() && self.owners.iter().all(|owner| owned.contains(&owner))
+        let is_owned = |(key, (library, name)): (&Vec<u8>, &(Bytes, Bytes))| {
+            owned.contains(&(library, name)) && *key == name.to_ascii_lowercase()
+        };
+        owned.len() == self.owners.len() && self.owners.iter().all(is_owned)
     }
 }

@@ -1,12 +1,14 @@
 //! One Lua machine: what scripts find in it, what they may use of it, how one run goes.
 //!
 //! Globals are those of Redis and of Lua 5.1, and nothing of them can be changed: every table that can be
-//! reached is read-only, metatables included. A machine runs one script at a time, to its end.
+//! reached is read-only, metatables included. A machine runs one script at a time, in slices, to its end.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use mlua::{
-    ChunkMode, Compiler, Function, Lua, LuaOptions, MultiValue, Result, StdLib, Table, Value, VmState,
+    ChunkMode, Compiler, Function, Lua, LuaOptions, MultiValue, Result, StdLib, Table, Thread, ThreadStatus,
+    Value, VmState,
 };
 use resp::Reply;
 
@@ -104,6 +106,8 @@ pub struct Machine {
     /// The environment of code: for scripts the globals themselves.
     environment: Table,
     loading: Option<Loading>,
+    /// The thread of a run that came to its end.
+    spare: Cell<Option<Thread>>,
 }
 
 /// What a machine for functions exchanges while a library is loaded.
@@ -115,6 +119,14 @@ struct Loading {
 
 /// What became of a run: the value returned, or an error's, which is a table with `err` and its place.
 pub type Ran = std::result::Result<Value, Value>;
+
+/// A run that has begun. It is a thread of the machine, so that it can be left and entered again.
+pub struct Course {
+    thread: Thread,
+    settings: CallSettings,
+    /// What the thread begins with.
+    call: Option<MultiValue>,
+}
 
 /// Code that was not accepted: the compiler's message.
 pub struct NotCompiled(pub Vec<u8>);
@@ -128,8 +140,10 @@ impl Machine {
         let session = Rc::new(Session::new());
         session.json.bytes_max.set(limits.memory_bytes);
         let pulse = Rc::clone(&session);
-        lua.set_interrupt(move |_| match pulse.pulse.step() {
-            Ok(()) => Ok(VmState::Continue),
+        lua.set_interrupt(move |lua| match pulse.pulse.beat(|| is_code_of_clients(lua)) {
+            Ok(false) => Ok(VmState::Continue),
+            // Where nothing can be left and entered again, it just goes on.
+            Ok(true) => Ok(VmState::Yield),
             Err(reason) => Err(mlua::Error::runtime(reason.text())),
         });
         Builder::new(&lua, &session)?.build(purpose)
@@ -178,19 +192,54 @@ impl Machine {
         self.session.pulse.start(watch, steps_max);
     }
 
-    /// Runs a function with the arguments behind it in `call`.
-    pub fn run(&self, host: &mut dyn Host, settings: CallSettings, call: MultiValue) -> Result<Ran> {
+    /// A run of a function with the arguments behind it in `call`.
+    pub fn begin(&self, settings: CallSettings, call: MultiValue) -> Result<Course> {
+        let thread = match self.spare.take() {
+            Some(thread) => {
+                thread.reset(self.runner.clone())?;
+                thread
+            }
+            None => self.lua.create_thread(self.runner.clone())?,
+        };
+        Ok(Course { thread, settings, call: Some(call) })
+    }
+
+    /// Lets a run go on; `None`: its slice is over.
+    pub fn go_on(&self, course: &mut Course, host: &mut dyn Host) -> Result<Option<Ran>> {
+        self.session.pulse.begin_slice();
+        let call = course.call.take().unwrap_or_default();
+        let thread = &course.thread;
+        let results = self.serving(host, course.settings, || thread.resume::<MultiValue>(call));
+        if results.is_ok() && thread.status() == ThreadStatus::Resumable {
+            return Ok(None);
+        }
+        if results.is_ok() {
+            self.spare.set(Some(thread.clone()));
+        }
+        self.ran(results).map(Some)
+    }
+
+    /// Serves what runs meanwhile with the commands of a host.
+    fn serving(
+        &self,
+        host: &mut dyn Host,
+        settings: CallSettings,
+        work: impl FnOnce() -> Result<MultiValue>,
+    ) -> Result<MultiValue> {
         let session = &self.session;
-        let results = self.lua.scope(|scope| {
+        self.lua.scope(|scope| {
             let dispatch = scope.create_function_mut(|lua, args: MultiValue| {
                 let args = args.into_vec();
                 api::settle(lua, api::dispatch(lua, session, host, settings, &args))
             })?;
             self.bridge.raw_set("dispatch", dispatch)?;
-            let results = self.runner.call::<MultiValue>(call);
+            let results = work();
             self.bridge.raw_set("dispatch", Value::Nil)?;
             results
-        });
+        })
+    }
+
+    fn ran(&self, results: Result<MultiValue>) -> Result<Ran> {
         let results = match results {
             // Stopped where no handler was: in the prelude itself.
             Err(_) if self.session.pulse.is_stopped() => MultiValue::new(),
@@ -207,7 +256,8 @@ impl Machine {
         let settings = CallSettings { read_only: true, cross_slot: false };
         self.session.registering.replace(Some(Vec::new()));
         self.expose(true)?;
-        let ran = self.run(host, settings, MultiValue::from_vec(vec![Value::Function(code)]));
+        // At once, and not in a thread: nothing else sees what is exposed now.
+        let ran = self.ran(self.serving(host, settings, || self.runner.call(code)));
         let exposed = self.expose(false);
         let registered = self.session.registering.take().unwrap_or_default();
         exposed?;
@@ -245,6 +295,12 @@ impl Machine {
         // A failure here is one of memory; whoever needs it next fails with it.
         let _ = self.lua.gc_collect();
     }
+}
+
+/// Not in the prelude, which may be about to call a host that is of this slice alone.
+fn is_code_of_clients(lua: &Lua) -> bool {
+    let is_prelude = |debug: &mlua::Debug<'_>| debug.source().short_src.as_deref() == Some("prelude");
+    lua.inspect_stack(0, is_prelude).is_some_and(|is_prelude| !is_prelude)
 }
 
 fn compiler() -> Compiler {
@@ -302,6 +358,7 @@ impl<'a> Builder<'a> {
             bridge: self.bridge,
             environment,
             loading,
+            spare: Cell::default(),
         })
     }
 
@@ -320,7 +377,7 @@ impl<'a> Builder<'a> {
             globals.raw_set(library, self.libraries.raw_get::<Table>(library)?)?;
         }
         copy(&self.prelude.raw_get("globals")?, globals)?;
-        for library in ["string", "table"] {
+        for library in ["coroutine", "string", "table"] {
             copy(&self.prelude.raw_get(library)?, &globals.raw_get(library)?)?;
         }
         self.complete_api(purpose)?;

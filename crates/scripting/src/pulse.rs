@@ -11,6 +11,16 @@ pub trait Watch {
     /// Asked again and again while a script runs; `false` stops it.
     fn keep_going(&self) -> bool;
 
+    /// What to call it when [`keep_going`](Self::keep_going) has said no.
+    fn reason(&self) -> StopReason {
+        StopReason::Killed
+    }
+
+    /// Others are to have their turn: the run goes on when its caller says so.
+    fn slice_is_over(&self) -> bool {
+        false
+    }
+
     /// What `os.clock` answers: seconds, from any moment on.
     fn seconds(&self) -> f64 {
         0.0
@@ -30,6 +40,10 @@ pub struct Pulse {
     steps_max: Cell<u64>,
     stopped: Cell<Option<StopReason>>,
     grace: Cell<u64>,
+    /// A slice is over, and its place to pause has not come.
+    is_due: Cell<bool>,
+    /// No place to pause was passed in this slice.
+    is_fresh: Cell<bool>,
     next_raise: Cell<u64>,
 }
 
@@ -41,6 +55,8 @@ impl Default for Pulse {
             steps_max: Cell::new(u64::MAX),
             stopped: Cell::new(None),
             grace: Cell::new(GRACE_STEPS),
+            is_due: Cell::new(false),
+            is_fresh: Cell::new(true),
             next_raise: Cell::new(0),
         }
     }
@@ -53,6 +69,7 @@ impl Pulse {
         self.steps_max.set(steps_max);
         self.stopped.set(None);
         self.grace.set(GRACE_STEPS);
+        self.begin_slice();
         self.next_raise.set(0);
     }
 
@@ -79,9 +96,11 @@ impl Pulse {
             return self.again(steps, reason);
         }
         let reason = if steps > self.steps_max.get() {
-            StopReason::Steps
-        } else if steps.is_multiple_of(STEPS_PER_LOOK) && !self.may_go_on() {
-            StopReason::Killed
+            StopReason::Limit
+        } else if steps.is_multiple_of(STEPS_PER_LOOK)
+            && let Some(reason) = self.objection()
+        {
+            reason
         } else {
             return Ok(());
         };
@@ -89,8 +108,29 @@ impl Pulse {
         self.again(steps, reason)
     }
 
-    fn may_go_on(&self) -> bool {
-        self.watch.borrow().as_ref().is_none_or(|watch| watch.keep_going())
+    /// One step of Lua's own; whether to pause there. Where that is not possible, the next step asks again.
+    pub fn beat(&self, can_pause: impl FnOnce() -> bool) -> Result<bool, StopReason> {
+        self.step()?;
+        let looks = self.is_due.get() || self.steps.get().is_multiple_of(STEPS_PER_LOOK);
+        let is_over = || self.watch.borrow().as_ref().is_some_and(|watch| watch.slice_is_over());
+        if !looks || self.is_stopped() || !is_over() {
+            return Ok(false);
+        }
+        // The step where the run was left is taken again: passing over one place, it comes on.
+        let pauses = can_pause() && !self.is_fresh.take();
+        self.is_due.set(!pauses);
+        Ok(pauses)
+    }
+
+    /// A slice begins.
+    pub fn begin_slice(&self) {
+        self.is_fresh.set(true);
+        self.is_due.set(false);
+    }
+
+    fn objection(&self) -> Option<StopReason> {
+        let watch = self.watch.borrow();
+        watch.as_ref().filter(|watch| !watch.keep_going()).map(|watch| watch.reason())
     }
 
     fn again(&self, steps: u64, reason: StopReason) -> Result<(), StopReason> {

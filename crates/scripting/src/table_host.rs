@@ -1,11 +1,16 @@
 //! The server as a script sees it, over a view and the command table.
 
+use commands::blocking::Timeout;
 use commands::flags::flag;
-use commands::{Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, introspect, lookup};
+use commands::{Args, CommandError, Cx, Handler, Id, Kind, ProxyCommand, Spec, introspect, lookup};
 use datatypes::{SLOT_COUNT, Savepoints, Slot};
 use resp::Reply;
 
-use crate::host::{Call, Host, LogLevel};
+use crate::host::{Call, Host, LogLevel, Rights};
+use crate::tally::Tally;
+
+/// Is told a key that was read.
+pub type NoteRead<'a> = &'a dyn Fn(&[u8]);
 
 /// Executes rows of the command table. A command that fails leaves no effects of its own.
 pub struct TableHost<'a> {
@@ -13,9 +18,36 @@ pub struct TableHost<'a> {
     cx: Cx,
     /// Whether keys of a slot may be touched here.
     serves: &'a dyn Fn(Slot) -> bool,
+    /// Whether a key is a namespace, or about to be one: scripts do not touch those.
+    is_namespace: &'a dyn Fn(&[u8]) -> bool,
     /// The slot of the keys so far, for scripts that must stay in one.
     slot: Option<Slot>,
     log: &'a mut dyn FnMut(LogLevel, &[u8]),
+    /// `None`: it may do everything.
+    rights: Option<&'a dyn Rights>,
+    /// Is told the keys of commands that only read.
+    note_read: Option<NoteRead<'a>>,
+    /// `None`: nothing can be published.
+    publish: Option<&'a mut Publish<'a>>,
+    tally: Tally,
+}
+
+/// Takes a message: whether its channel is one of shards, the channel, the message. Answers to how many
+/// clients it goes, as far as is known.
+pub type Publish<'a> = dyn FnMut(bool, &[u8], &[u8]) -> u64 + 'a;
+
+/// Where a script is between two slices.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    cx: Cx,
+    slot: Option<Slot>,
+}
+
+impl Standing {
+    /// Of a script that begins; `slot` is that of the keys that it has declared.
+    pub fn new(cx: Cx, slot: Option<Slot>) -> Self {
+        Self { cx, slot }
+    }
 }
 
 /// Why a script may not execute a command.
@@ -28,6 +60,7 @@ enum Refusal {
     CrossSlot(&'static str),
     NotHere,
     OtherSlot,
+    Namespace,
 }
 
 impl From<Refusal> for Reply {
@@ -43,6 +76,7 @@ impl From<Refusal> for Reply {
                 ));
             }
             Refusal::NotHere => "ERR Script attempted to access a non local key in a cluster node",
+            Refusal::Namespace => "ERR Script attempted to access a namespace",
             Refusal::OtherSlot => "ERR Script attempted to access keys that do not hash to the same slot",
         };
         Reply::Error(bytes::Bytes::from_static(text.as_bytes()))
@@ -58,17 +92,110 @@ impl<'a> TableHost<'a> {
         serves: &'a dyn Fn(Slot) -> bool,
         log: &'a mut dyn FnMut(LogLevel, &[u8]),
     ) -> Self {
-        Self { kv, cx, serves, slot, log }
+        Self::standing(kv, Standing::new(cx, slot), serves, log)
+    }
+
+    /// For a script that goes on.
+    pub fn standing(
+        kv: &'a mut dyn Savepoints,
+        Standing { cx, slot }: Standing,
+        serves: &'a dyn Fn(Slot) -> bool,
+        log: &'a mut dyn FnMut(LogLevel, &[u8]),
+    ) -> Self {
+        Self {
+            kv,
+            cx,
+            serves,
+            is_namespace: &|_| false,
+            slot,
+            log,
+            rights: None,
+            note_read: None,
+            publish: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Where the script is now.
+    pub fn stands(&self) -> Standing {
+        Standing { cx: self.cx, slot: self.slot }
+    }
+
+    /// What it has called so far.
+    pub fn tally(self) -> Tally {
+        self.tally
+    }
+
+    /// Messages go there.
+    pub fn publishing(mut self, publish: &'a mut Publish<'a>) -> Self {
+        self.publish = Some(publish);
+        self
+    }
+
+    /// Refuses commands on keys that are namespaces.
+    pub fn without(mut self, is_namespace: &'a dyn Fn(&[u8]) -> bool) -> Self {
+        self.is_namespace = is_namespace;
+        self
+    }
+
+    /// The script runs for someone who may do only so much.
+    pub fn limited_to(mut self, rights: Option<&'a dyn Rights>) -> Self {
+        self.rights = rights;
+        self
+    }
+
+    /// `note` is told the keys of commands that only read.
+    pub fn telling_reads(mut self, note: Option<NoteRead<'a>>) -> Self {
+        self.note_read = note;
+        self
+    }
+
+    fn check_rights(&self, spec: &Spec, args: &[&[u8]]) -> Result<(), Reply> {
+        let Some(rights) = self.rights else { return Ok(()) };
+        rights.check(spec, args).map_err(|text| Reply::Error(text.into()))
     }
 
     fn check_slots(&mut self, spec: &Spec, args: &[&[u8]], cross_slot: bool) -> Result<(), Refusal> {
         let Ok(slot) = spec.slot(args) else { return Err(Refusal::CrossSlot(spec.full_name)) };
         let Some(slot) = slot else { return Ok(()) };
+        if spec.key_positions(args).any(|at| (self.is_namespace)(args[at])) {
+            return Err(Refusal::Namespace);
+        }
         if !(self.serves)(slot) {
             return Err(Refusal::NotHere);
         }
         if !cross_slot && *self.slot.get_or_insert(slot) != slot {
             return Err(Refusal::OtherSlot);
+        }
+        Ok(())
+    }
+
+    /// Why a command is not executed.
+    fn admit(&mut self, spec: &'static Spec, argv: &[&[u8]], call: Call) -> Result<(), Reply> {
+        let args = &argv[1..];
+        if spec.flags.has(flag::NOSCRIPT) {
+            return Err(Refusal::NotAllowed.into());
+        }
+        self.check_rights(spec, args)?;
+        let writes = spec.is_write() || spec.flags.has(flag::WRITE);
+        let tells_others = matches!(spec.id, Id::Publish | Id::Spublish);
+        if call.read_only && (writes || tells_others) {
+            return Err(Refusal::ReadOnly.into());
+        }
+        if !spec.completes_pairs(args.len()) {
+            return Err(CommandError::WrongArity(spec.full_name).into());
+        }
+        // Messages go to wherever their channel is.
+        if !tells_others && let Err(refusal) = self.check_slots(spec, args, call.cross_slot) {
+            return Err(refusal.into());
+        }
+        // Commands that take their timeout always are tried once; one that asks to wait is wrong here.
+        if let Some(timeout @ Timeout::Option { .. }) = spec.timeout
+            && matches!(timeout.of(&Args::new(args)), Ok(Some(_)))
+        {
+            let name = String::from_utf8_lossy(argv[0]);
+            let text = format!("ERR {name} command is not allowed with BLOCK option from scripts");
+            return Err(Reply::error(text));
         }
         Ok(())
     }
@@ -82,7 +209,7 @@ impl<'a> TableHost<'a> {
         // A proxy tells SCAN which slots are in one place: here they all are.
         let every_slot = SLOT_COUNT.to_string();
         let mut args = args.to_vec();
-        if spec.id == commands::Id::Scan && !args.is_empty() {
+        if spec.id == Id::Scan && !args.is_empty() {
             args.insert(1, every_slot.as_bytes());
         }
         let args = Args::new(&args);
@@ -118,7 +245,16 @@ impl<'a> TableHost<'a> {
             }
             ProxyCommand::Select => self.select(args),
             ProxyCommand::CommandCount => introspect::count(),
+            ProxyCommand::Publish => self.publish(false, args),
+            ProxyCommand::Spublish => self.publish(true, args),
             _ => Refusal::NotAllowed.into(),
+        }
+    }
+
+    fn publish(&mut self, to_shard: bool, args: &[&[u8]]) -> Reply {
+        match &mut self.publish {
+            Some(publish) => Reply::Int(publish(to_shard, args[0], args[1]) as i64),
+            None => Refusal::NotAllowed.into(),
         }
     }
 
@@ -145,25 +281,26 @@ impl Host for TableHost<'_> {
             Err(refusal) => return refusal.into(),
         };
         let args = &argv[1..];
-        if spec.flags.has(flag::NOSCRIPT) {
-            return Refusal::NotAllowed.into();
+        match self.admit(spec, argv, call) {
+            Ok(()) => {
+                if let Some(note) = self.note_read.filter(|_| spec.flags.has(flag::READONLY)) {
+                    spec.key_positions(args).for_each(|at| note(args[at]));
+                }
+                self.cx.protocol = call.protocol;
+                let reply = self.execute(spec, args);
+                self.tally.executed(spec, &reply);
+                reply
+            }
+            Err(refusal) => {
+                self.tally.rejected(spec, &refusal);
+                refusal
+            }
         }
-        if call.read_only && (spec.is_write() || spec.flags.has(flag::WRITE)) {
-            return Refusal::ReadOnly.into();
-        }
-        if !spec.completes_pairs(args.len()) {
-            return CommandError::WrongArity(spec.full_name).into();
-        }
-        if let Err(refusal) = self.check_slots(spec, args, call.cross_slot) {
-            return refusal.into();
-        }
-        self.cx.protocol = call.protocol;
-        self.execute(spec, args)
     }
 
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
-        // There is one user, who may do everything.
-        (!matches!(find(argv), Err(Refusal::Unknown))).then_some(true)
+        let spec = row(argv)?;
+        Some(self.check_rights(spec, &argv[1..]).is_ok())
     }
 
     fn log(&mut self, level: LogLevel, text: &[u8]) {
@@ -171,13 +308,17 @@ impl Host for TableHost<'_> {
     }
 }
 
+fn row(argv: &[&[u8]]) -> Option<&'static Spec> {
+    let spec = lookup(argv.first()?)?;
+    match argv.get(1) {
+        Some(name) if !spec.subcommands.is_empty() => spec.subcommand(name),
+        _ => Some(spec),
+    }
+}
+
 /// The row of a command, its arity checked.
 fn find(argv: &[&[u8]]) -> Result<&'static Spec, Refusal> {
-    let spec = argv.first().and_then(|name| lookup(name)).ok_or(Refusal::Unknown)?;
-    let spec = match argv.get(1) {
-        Some(name) if !spec.subcommands.is_empty() => spec.subcommand(name).ok_or(Refusal::Unknown)?,
-        _ => spec,
-    };
+    let spec = row(argv).ok_or(Refusal::Unknown)?;
     if spec.accepts(argv.len()) { Ok(spec) } else { Err(Refusal::Arity) }
 }
 

@@ -4,7 +4,8 @@
 //! - apply is total and deterministic: the same state and command give the same result anywhere;
 //! - a refused command changes nothing;
 //! - a command that is applied again changes nothing and is not refused, if what it asks for holds
-//!   ([`Command::Cluster`] answers what Redis does: ADDSLOTS of a slot that one has is an error);
+//!   ([`Command::Cluster`] answers what Redis does: ADDSLOTS of a slot that one has is an error;
+//!   [`Command::ChangeUsers`] is refused, because it names what it was made from);
 //! - the version grows by one exactly when the rest of the state changed;
 //! - no command leads to a state that [`check`](crate::check) objects to.
 
@@ -13,7 +14,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Broken, Change, ClusterState, GroupId, ProxyId, ReplicaId, Said, SlotSet, StoreId, Version, check,
+    Broken, Change, Classes, ClusterState, GroupId, LibraryChange, LibraryRefused, ProxyId, ReplicaId, Said,
+    SlotSet, StoreId, UsersChange, Version, check,
 };
 
 /// One topology change. Serialised as JSON (`{"do": "group_formed", "group": 3}`).
@@ -105,6 +107,31 @@ pub enum Command {
     /// Replaces the roles of the named proxies; the others keep theirs.
     SetFronts {
         roles: BTreeMap<ProxyId, Role>,
+    },
+    /// Refused if it was made from another revision; so, applied again, it changes nothing.
+    ChangeUsers(UsersChange),
+    /// Changes the libraries of functions. They are no part of the state: meta applies this to
+    /// [`Libraries`](crate::Libraries), and to a state it means nothing.
+    Libraries {
+        libraries: LibraryChange,
+    },
+    /// Which keyspace events are announced from here on.
+    SetNotifications {
+        classes: Classes,
+    },
+    /// Hashes that the rule covers are namespaces, once no keys are in the way.
+    AddNamespace {
+        rule: String,
+    },
+    /// They are not any more, once there are none.
+    RemoveNamespace {
+        rule: String,
+    },
+    /// All groups have looked for keys in the way of the change that version `since` brought.
+    SettleNamespace {
+        rule: String,
+        since: Version,
+        in_use: bool,
     },
 }
 
@@ -199,8 +226,21 @@ pub enum Refused {
     GroupCount { max: u32 },
     #[error("ERR Node {0} is live")]
     ProxyLive(ProxyId),
+    #[error("ERR A namespace is named by up to 256 bytes without blanks; `*` may stand at the end")]
+    NamespaceText,
+    #[error("ERR The namespace overlaps with '{0}'")]
+    NamespaceOverlaps(String),
+    #[error("ERR There are {max} rules for namespaces already")]
+    NamespaceCount { max: usize },
     #[error("ERR Node {0} was started again since")]
     StaleIncarnation(ProxyId),
+    /// To be made again from the users as they are.
+    #[error("ERR The users have changed meanwhile, try again")]
+    UsersChanged,
+    #[error("ERR There would be too many users")]
+    TooManyUsers,
+    #[error(transparent)]
+    Library(#[from] LibraryRefused),
     #[error("ERR {0}")]
     Invariant(#[from] Broken),
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ClusterState, Command, Group, GroupId, ProxyId, Replica, ReplicaId, SlotSet, StoreId, Version, fronting,
+    namespace,
 };
 
 /// What is to be reached without being asked.
@@ -51,6 +52,8 @@ pub struct LeaderReport {
     /// What it found in its parked slots, as of which version; none yet: version 0.
     pub parked_at: Version,
     pub parked_in_use: SlotSet,
+    /// What it found in the way of rules for namespaces that come or go.
+    pub namespaces: namespace::Found,
 }
 
 /// The commands to propose now, in this order. Empty: nothing to do.
@@ -67,6 +70,7 @@ pub fn next_step(state: &ClusterState, seen: &Observed, policy: &Policy) -> Vec<
     steps.extend(formed(state, seen));
     steps.extend(placement(state, seen));
     steps.extend(parked(state, seen));
+    steps.extend(namespaces(state, seen));
     let left = left_behind(state);
     if left.is_empty() && policy.auto_bootstrap {
         steps.extend(fronting(state, seen));
@@ -175,6 +179,21 @@ fn parked<'a>(state: &'a ClusterState, seen: &'a Observed) -> impl Iterator<Item
             at: leader.parked_at,
             in_use: leader.parked_in_use.clone(),
         })
+    })
+}
+
+/// Rules that all groups have looked at since they began to come or go.
+fn namespaces<'a>(state: &'a ClusterState, seen: &'a Observed) -> impl Iterator<Item = Command> + 'a {
+    state.namespaces.changing().filter_map(|(text, rule)| {
+        let mut in_use = false;
+        for group in state.groups.keys() {
+            let found = &seen.leaders.get(group)?.namespaces;
+            if found.version < rule.since {
+                return None;
+            }
+            in_use |= found.in_use.contains(text);
+        }
+        Some(Command::SettleNamespace { rule: text.to_owned(), since: rule.since, in_use })
     })
 }
 

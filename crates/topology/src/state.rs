@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GroupId, ProxyId, ReplicaId, SlotSet, StoreId, Version};
+use crate::{Classes, GroupId, Namespaces, ProxyId, ReplicaId, SlotSet, StoreId, Users, Version};
 
 /// The replicated state of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -36,9 +36,18 @@ pub struct ClusterState {
     /// Until then they are announced, and routed, as before.
     #[serde(default)]
     pub moving: BTreeMap<u16, ProxyId>,
+    /// Which keys are namespaces.
+    #[serde(default)]
+    pub namespaces: Namespaces,
     /// Ids (as shown) of nodes that were forgotten and not met again. Bounded.
     #[serde(default)]
     pub forgotten: BTreeSet<ProxyId>,
+    /// Who may use the cluster.
+    #[serde(default)]
+    pub users: Users,
+    /// Which keyspace events are announced.
+    #[serde(default)]
+    pub notifications: Classes,
 }
 
 /// A registered storage node (one data directory).

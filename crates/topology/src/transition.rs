@@ -39,7 +39,7 @@ impl ClusterState {
             return Err(Refused::NotInitialised);
         }
         match cmd {
-            Command::Init { .. } | Command::Cluster { .. } => Ok(()),
+            Command::Init { .. } | Command::Cluster { .. } | Command::Libraries { .. } => Ok(()),
             Command::RegisterStore { store, name, rpc_addr } => self.register_store(*store, name, rpc_addr),
             Command::RemoveStore { store } => self.remove_store(*store),
             Command::RegisterProxy {
@@ -84,6 +84,20 @@ impl ClusterState {
             Command::AddReplica { group, store } => self.add_replica(*group, *store),
             Command::RemoveReplica { group, replica } => self.remove_replica(*group, *replica),
             Command::SetFronts { roles } => self.set_fronts(roles),
+            Command::ChangeUsers(change) => self.change_users(change),
+            Command::SetNotifications { classes } => {
+                self.notifications = *classes;
+                Ok(())
+            }
+            Command::AddNamespace { rule } => self.add_namespace(rule),
+            Command::RemoveNamespace { rule } => {
+                self.remove_namespace(rule);
+                Ok(())
+            }
+            Command::SettleNamespace { rule, since, in_use } => {
+                self.settle_namespace(rule, *since, *in_use);
+                Ok(())
+            }
         }
     }
 

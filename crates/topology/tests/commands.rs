@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use topology::{
     Change, ClusterState, Command, GroupId, ProxyId, Refused, ReplicaId, Role, Slot, SlotMark, SlotSet,
-    StoreId, Version, check,
+    StoreId, UsersChange, Version, check,
 };
 
 fn proxy(n: u16) -> ProxyId {
@@ -96,7 +96,15 @@ fn command() -> impl Strategy<Value = Command> {
         (group(), store()).prop_map(|(group, store)| Command::AddReplica { group, store }),
         (group(), replica()).prop_map(|(group, replica)| Command::RemoveReplica { group, replica }),
         prop::collection::btree_map(proxies(), role(), 1..3).prop_map(|roles| Command::SetFronts { roles }),
+        users_change().prop_map(Command::ChangeUsers),
     ]
+}
+
+fn users_change() -> impl Strategy<Value = UsersChange> {
+    let name = || (0u8..3).prop_map(|n| format!("user{n}"));
+    let rules = prop::option::of((0u8..3).prop_map(|n| format!("on ~{n}*")));
+    (0u64..4, prop::collection::btree_map(name(), rules, 0..3), prop::option::of(name()))
+        .prop_map(|(seen, rules, anew_but)| UsersChange { seen, rules, anew_but })
 }
 
 proptest! {
@@ -118,6 +126,10 @@ proptest! {
                         continue;
                     }
                     let after = state.clone();
+                    if matches!(cmd, Command::ChangeUsers(_)) {
+                        prop_assert_eq!(state.apply(cmd), Err(Refused::UsersChanged));
+                        continue;
+                    }
                     let again = state.apply(cmd).expect("what was accepted is accepted again");
                     prop_assert!(!again.changed, "applied twice: {:?}", cmd);
                     prop_assert_eq!(&state, &after);
@@ -207,4 +219,34 @@ fn taking_groups_over_raises_the_epoch() {
     state.apply(&Command::SetFronts { roles }).unwrap();
     assert!(state.proxies[&proxy(1)].config_epoch > state.proxies[&proxy(0)].config_epoch);
     assert_eq!(state.announced_slots(&proxy(1)).len(), 16384);
+}
+
+#[test]
+fn a_user_made_anew_is_another() {
+    let mut state = initialised(1);
+    let mut change = |seen, rules: &[(&str, Option<&str>)], anew_but: Option<&str>| {
+        let rules =
+            rules.iter().map(|(name, rules)| ((*name).to_owned(), rules.map(str::to_owned))).collect();
+        let change = UsersChange { seen, rules, anew_but: anew_but.map(str::to_owned) };
+        state.apply(&Command::ChangeUsers(change)).map(|_| {
+            let ids = state.users.by_name.iter().map(|(name, user)| (name.clone(), user.id));
+            ids.collect::<Vec<_>>()
+        })
+    };
+    let of = |users: &[(&str, u64)]| -> Vec<(String, u64)> {
+        users.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect()
+    };
+    let both = [("a", Some("on")), ("b", Some("off"))];
+    assert_eq!(change(0, &both, None), Ok(of(&[("a", 1), ("b", 1)])));
+    assert_eq!(
+        change(1, &[("a", Some("off"))], None),
+        Ok(of(&[("a", 1), ("b", 1)])),
+        "changed, but the same"
+    );
+    assert_eq!(change(1, &[("a", None)], None), Err(Refused::UsersChanged));
+    assert_eq!(change(2, &[("a", None)], None), Ok(of(&[("b", 1)])));
+    assert_eq!(change(3, &[("a", Some("on"))], None), Ok(of(&[("a", 4), ("b", 1)])));
+    assert_eq!(change(4, &both, Some("a")), Ok(of(&[("a", 4), ("b", 5)])), "loaded anew");
+    let long = "x".repeat(topology::users::USERS_BYTES_MAX);
+    assert_eq!(change(5, &[("a", Some(&long))], None), Err(Refused::TooManyUsers));
 }

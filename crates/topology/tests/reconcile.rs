@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use topology::{
     Change, ClusterState, Command, GroupId, ProxyId, Slot, SlotMark, SlotSet, StoreId,
+    namespace::{Found, Phase},
     reconcile::{LeaderReport, Observed, Policy, next_step},
 };
 
@@ -21,6 +22,10 @@ struct Model {
     policy: Policy,
     /// Slots that hold keys.
     in_use: SlotSet,
+    /// Rules for which some group has keys.
+    namespaces_in_use: BTreeSet<String>,
+    /// Groups that have not looked.
+    blind: BTreeSet<GroupId>,
 }
 
 impl Model {
@@ -34,6 +39,8 @@ impl Model {
             healthy: BTreeSet::new(),
             policy,
             in_use: SlotSet::default(),
+            namespaces_in_use: BTreeSet::new(),
+            blind: BTreeSet::new(),
         };
         model.settle();
         model
@@ -75,6 +82,10 @@ impl Model {
                 learners: BTreeSet::new(),
                 parked_at: self.state.version,
                 parked_in_use: self.in_use.clone(),
+                namespaces: match self.blind.contains(&id) {
+                    true => Found::default(),
+                    false => Found { version: self.state.version, in_use: self.namespaces_in_use.clone() },
+                },
             };
             leaders.insert(id, report);
         }
@@ -437,4 +448,36 @@ fn a_replica_by_hand_stays_one_where_roles_are_spread() {
     let replica = proxies.iter().find(|p| !masters.contains(p)).unwrap();
     assert_eq!(model.change(replica, Change::Failover { force: false }), "OK");
     assert_eq!(model.state.proxies[masters[0]].master_id.as_ref(), Some(replica));
+}
+
+#[test]
+fn namespaces_come_and_go_once_every_group_has_looked() {
+    let mut model = Model::new(2);
+    (1..=3).for_each(|id| model.add_store(id, &format!("s{id}")));
+    model.settle();
+    let phase = |model: &Model| model.state.namespaces.get("users").map(|rule| rule.phase);
+    let (add, remove) =
+        (Command::AddNamespace { rule: "users".into() }, Command::RemoveNamespace { rule: "users".into() });
+    let blind = *model.state.groups.keys().next().unwrap();
+    model.blind.insert(blind);
+    model.state.apply(&add).unwrap();
+    model.settle();
+    assert_eq!(phase(&model), Some(Phase::Adding), "one group has not looked");
+    model.blind.clear();
+    model.settle();
+    assert_eq!(phase(&model), Some(Phase::Active));
+
+    model.namespaces_in_use.insert("users".into());
+    model.state.apply(&remove).unwrap();
+    model.settle();
+    assert_eq!(phase(&model), Some(Phase::Active), "there are such namespaces");
+    model.namespaces_in_use.clear();
+    model.state.apply(&remove).unwrap();
+    model.settle();
+    assert_eq!(phase(&model), None);
+
+    model.namespaces_in_use.insert("users".into());
+    model.state.apply(&add).unwrap();
+    model.settle();
+    assert_eq!(phase(&model), None, "there are such keys");
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use raft_rocks::{LogId, StoredMembership};
 use serde::{Deserialize, Serialize};
-use topology::ClusterState;
+use topology::{ClusterState, Command, Libraries, Outcome, Refused};
 
 use crate::proposal::{Answer, Proposal};
 
@@ -21,6 +21,9 @@ pub(crate) struct Document {
     #[serde(default)]
     pub voted: BTreeSet<u64>,
     pub state: ClusterState,
+    /// The libraries of functions.
+    #[serde(default)]
+    pub libraries: Libraries,
     #[serde(default)]
     operations: Operations,
 }
@@ -38,10 +41,20 @@ impl Document {
         if let Some(answer) = self.operations.get(&proposal.operation) {
             return answer.clone();
         }
-        let result = self.state.apply(&proposal.command);
+        let result = self.apply(&proposal.command);
         let answer = Answer::new(result, self.state.version);
         self.operations.remember(&proposal.operation, &answer);
         answer
+    }
+
+    fn apply(&mut self, command: &Command) -> Result<Outcome, Refused> {
+        match command {
+            Command::Libraries { libraries } => {
+                let changed = self.libraries.apply(libraries)?;
+                Ok(Outcome { version: self.state.version, changed, replies: Vec::new() })
+            }
+            command => self.state.apply(command),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Meta's state machine: `ClusterState` and remembered answers, in memory.
+//! Meta's state machine: `ClusterState`, the libraries of functions and remembered answers, in memory.
 //!
 //! Invariants:
 //! - an entry's effect is published before its answer is released;
@@ -24,7 +24,7 @@ use raft_rocks::{
     SnapshotData, SnapshotMeta, StoredMembership, TypeConfig,
 };
 use tokio::sync::watch;
-use topology::ClusterState;
+use topology::{ClusterState, Libraries};
 
 use crate::proposal::Proposal;
 use document::Document;
@@ -56,16 +56,28 @@ impl Published {
 /// The newest state on this node; may be behind the leader's.
 pub(crate) type States = watch::Receiver<Arc<Published>>;
 
+/// The newest libraries of functions on this node. No older than the newest state: what a state follows
+/// in the log is published before it.
+pub(crate) type LibraryWatch = watch::Receiver<Arc<Libraries>>;
+
+/// What a machine publishes.
+pub(crate) struct Watches {
+    pub states: States,
+    pub rosters: Rosters,
+    pub libraries: LibraryWatch,
+}
+
 pub struct MetaMachine {
     document: Document,
     published: watch::Sender<Arc<Published>>,
     roster: watch::Sender<Arc<Roster>>,
+    libraries: watch::Sender<Arc<Libraries>>,
     checkpoints: Checkpoints,
 }
 
 impl MetaMachine {
     /// Starts from the checkpoint at `path`, if there is one.
-    pub(crate) fn open(path: PathBuf) -> io::Result<(Self, States, Rosters)> {
+    pub(crate) fn open(path: PathBuf) -> io::Result<(Self, Watches)> {
         let checkpoints = Checkpoints { path, latest: Arc::default() };
         let document = match checkpoint::load(&checkpoints.path)? {
             Some(json) => {
@@ -77,7 +89,9 @@ impl MetaMachine {
         };
         let (published, states) = watch::channel(Published::new(document.state.clone()));
         let (roster, rosters) = watch::channel(Arc::new(Roster::of(&document)));
-        Ok((Self { document, published, roster, checkpoints }, states, rosters))
+        let (libraries, library_watch) = watch::channel(Arc::new(document.libraries.clone()));
+        let watches = Watches { states, rosters, libraries: library_watch };
+        Ok((Self { document, published, roster, libraries, checkpoints }, watches))
     }
 
     fn apply_normal(&mut self, payload: &Payload) -> io::Result<Bytes> {
@@ -88,6 +102,14 @@ impl MetaMachine {
     }
 
     fn publish(&self) {
+        let current = &self.document.libraries;
+        self.libraries.send_if_modified(|published| {
+            let newer = published.version != current.version;
+            if newer {
+                *published = Arc::new(current.clone());
+            }
+            newer
+        });
         let current = &self.document.state;
         self.published.send_if_modified(|published| {
             let newer = published.state.version != current.version;

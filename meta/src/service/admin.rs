@@ -78,7 +78,11 @@ impl MetaAdmin for Service {
                 let arrived = parked::arrived(&self.core.states, changes, &mut answer, deadline).await;
                 arrived.map_err(|parked::NotYet| self.not_in_force_status(NotInForce::Timeout))?;
             }
-            let in_force = self.core.in_force(answer.version, &reign, deadline).await;
+            let stores = concerns_stores(&proposal.command);
+            let in_force = match &proposal.command {
+                Command::Libraries { .. } => self.core.libraries_in_force(&reign, deadline).await,
+                _ => self.core.in_force(answer.version, stores, &reign, deadline).await,
+            };
             in_force.map_err(|error| self.not_in_force_status(error))?;
         }
         let Answer { version, error, replies, .. } = answer;
@@ -103,11 +107,22 @@ fn proposal_of(request: ApplyRequest) -> Result<Proposal, Status> {
     }
 }
 
+/// Whether storage nodes do something else from that change on, which whoever asked for it may rely on.
+/// (They learn about slots from their own log.)
+fn concerns_stores(command: &Command) -> bool {
+    matches!(command, Command::SetNotifications { .. })
+}
+
 /// Leases and what was observed are the leader's own affair: its bookkeeping has to agree with them.
 fn may_be_asked_for(command: &Command) -> bool {
     use Command::*;
     !matches!(
         command,
-        Init { .. } | ProxyLeaseExpired { .. } | ProxyAlive { .. } | GroupFormed { .. } | ParkedFound { .. }
+        Init { .. }
+            | ProxyLeaseExpired { .. }
+            | ProxyAlive { .. }
+            | GroupFormed { .. }
+            | ParkedFound { .. }
+            | SettleNamespace { .. }
     )
 }

@@ -43,8 +43,8 @@ impl Service {
 
     fn not_in_force_status(&self, error: NotInForce) -> Status {
         let text = match error {
-            NotInForce::Deposed => "committed, but leadership was lost before every proxy had it in force",
-            NotInForce::Timeout => "committed, but not yet in force at every proxy",
+            NotInForce::Deposed => "committed, but leadership was lost before it was in force everywhere",
+            NotInForce::Timeout => "committed, but not yet in force everywhere",
         };
         Status::deadline_exceeded(text)
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use proto::v1::{Heartbeat, LeaderHint, WatchEvent};
+use proto::v1::{Heartbeat, LeaderHint, Libraries, WatchEvent};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -14,7 +14,7 @@ use topology::Version;
 use super::not_leader;
 use crate::{
     core::{Core, Reign},
-    machine::{Rosters, States},
+    machine::{LibraryWatch, Rosters, States},
     tracker::{News, Peer},
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Session {
     states: States,
     hints: watch::Receiver<Arc<Vec<LeaderHint>>>,
     rosters: Rosters,
+    /// Storage nodes execute functions; proxies do not.
+    libraries: Option<LibraryWatch>,
     reigns: watch::Receiver<Option<Reign>>,
     events: mpsc::Sender<Result<WatchEvent, Status>>,
     /// Number of the last heartbeat and when it arrived.
@@ -51,9 +53,10 @@ impl Session {
         }
         let (hints, reigns) = (core.hints.subscribe(), core.reign.subscribe());
         let rosters = core.consensus.rosters.clone();
+        let libraries = matches!(peer, Peer::Store(_)).then(|| core.libraries.clone());
         let answers = (0, Instant::now());
         core.tracker.lock().connected(&peer, Instant::now());
-        Ok(Self { core, peer, reign, states, hints, rosters, reigns, events, answers })
+        Ok(Self { core, peer, reign, states, hints, rosters, libraries, reigns, events, answers })
     }
 
     pub async fn run(mut self, first: Heartbeat, mut heartbeats: Streaming<Heartbeat>) {
@@ -69,6 +72,9 @@ impl Session {
 
     async fn begin(&mut self, first: &Heartbeat) -> Result<(), End> {
         self.heard(first);
+        if let Some(libraries) = &mut self.libraries {
+            libraries.mark_changed();
+        }
         let meta_addrs = self.meta_addrs();
         self.send_state(meta_addrs).await?;
         self.core.confirm.notify_one();
@@ -88,6 +94,7 @@ impl Session {
                 _ = self.states.changed() => self.send_state(Vec::new()).await,
                 _ = self.hints.changed() => self.send_hints().await,
                 _ = self.rosters.changed() => self.send_meta_addrs().await,
+                () = changed(&mut self.libraries) => self.send_libraries().await,
                 changed = self.reigns.changed() => match changed {
                     Ok(()) => self.renew().await,
                     Err(_) => Err(End::Left),
@@ -137,8 +144,28 @@ impl Session {
             return Err(End::Told(unknown_peer()));
         }
         let hints = self.hints.borrow_and_update().to_vec();
+        // A group begins to serve slots with the libraries that were there before: both in one event.
+        let libraries = self.new_libraries();
         let event = self.event(published.state.version);
-        self.send(WatchEvent { state: published.json(), leaders: hints, meta_addrs, ..event }).await
+        self.send(WatchEvent { state: published.json(), leaders: hints, meta_addrs, libraries, ..event })
+            .await
+    }
+
+    async fn send_libraries(&mut self) -> Result<(), End> {
+        let version = self.states.borrow().state.version;
+        let libraries = self.new_libraries();
+        self.send(WatchEvent { libraries, ..self.event(version) }).await
+    }
+
+    /// The libraries, if the node does not have them yet.
+    fn new_libraries(&mut self) -> Option<Libraries> {
+        let watch = self.libraries.as_mut()?;
+        if !watch.has_changed().unwrap_or(false) {
+            return None;
+        }
+        let libraries = watch.borrow_and_update().clone();
+        let stored = libraries.iter().map(|library| library.stored.clone().into()).collect();
+        Some(Libraries { version: libraries.version, libraries: stored })
     }
 
     async fn send_hints(&mut self) -> Result<(), End> {
@@ -194,6 +221,18 @@ impl Drop for Session {
         self.core.tracker.lock().disconnected(&self.peer);
         self.core.look.notify_one();
     }
+}
+
+/// Resolves when there are other libraries; never for whom they do not concern.
+async fn changed(libraries: &mut Option<LibraryWatch>) {
+    if let Some(watch) = libraries
+        && watch.changed().await.is_ok()
+    {
+        // Seen when it is sent.
+        return watch.mark_changed();
+    }
+    // Closed: the machine stopped, and the session ends for other reasons.
+    std::future::pending().await
 }
 
 /// The code tells the client's library to register.

@@ -21,7 +21,7 @@ use std::{
 use proto::v1::{Heartbeat, LeaderHint, ReplicaReport, heartbeat::Node};
 use tokio::time::Instant;
 use topology::{
-    ClusterState, GroupId, ProxyId, ReplicaId, SLOT_COUNT, Slot, SlotSet, StoreId, Version,
+    ClusterState, GroupId, ProxyId, ReplicaId, SLOT_COUNT, Slot, SlotSet, StoreId, Version, namespace,
     reconcile::{LeaderReport, Observed},
 };
 
@@ -57,7 +57,7 @@ impl Peer {
 /// What a heartbeat told that others wait for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct News {
-    /// A proxy acknowledged a version.
+    /// A node acknowledged a version of the state, or a group one of the libraries.
     pub acked: bool,
     /// The reconciler may have something to do.
     pub liveness: bool,
@@ -69,6 +69,7 @@ pub(crate) struct News {
 struct StoreTrack {
     heard: Option<Instant>,
     streams: usize,
+    acked: Version,
     figures: Figures,
 }
 
@@ -92,13 +93,16 @@ pub(crate) struct Tracker {
     stores: HashMap<StoreId, StoreTrack>,
     proxies: BTreeMap<(ProxyId, u64), ProxyTrack>,
     leaders: BTreeMap<GroupId, (LeaderReport, Instant)>,
+    /// The newest version of the libraries that any replica of a group has applied: it is committed
+    /// there, and nothing that is evaluated later goes by an older one.
+    libraries: BTreeMap<GroupId, u64>,
 }
 
 impl Tracker {
     /// `lease`: as granted to proxies. `silence`: a store unheard for so long is not healthy.
     pub fn new(lease: Duration, silence: Duration) -> Self {
-        let (stores, proxies, leaders) = Default::default();
-        Self { lease, silence, stores, proxies, leaders }
+        let (stores, proxies, leaders, libraries) = Default::default();
+        Self { lease, silence, stores, proxies, leaders, libraries }
     }
 
     pub fn lease(&self) -> Duration {
@@ -110,6 +114,7 @@ impl Tracker {
         self.stores.clear();
         self.proxies.clear();
         self.leaders.clear();
+        self.libraries.clear();
         self.sync(state, now);
     }
 
@@ -169,22 +174,43 @@ impl Tracker {
 
     pub fn heard(&mut self, peer: &Peer, heartbeat: &Heartbeat, now: Instant) -> News {
         match peer {
-            Peer::Store(id) => self.heard_store(*id, &heartbeat.replicas, now),
+            Peer::Store(id) => {
+                self.heard_store(*id, Version(heartbeat.acked_version), &heartbeat.replicas, now)
+            }
             Peer::Proxy(id, incarnation) => {
                 self.heard_proxy((id.clone(), *incarnation), Version(heartbeat.acked_version), now)
             }
         }
     }
 
-    fn heard_store(&mut self, store: StoreId, reports: &[ReplicaReport], now: Instant) -> News {
+    fn heard_store(
+        &mut self,
+        store: StoreId,
+        acked: Version,
+        reports: &[ReplicaReport],
+        now: Instant,
+    ) -> News {
         let track = self.stores.entry(store).or_default();
         let liveness = !track.is_fresh(now, self.silence);
         track.heard = Some(now);
+        // A process that was started again begins anew.
+        let mut newer = acked > track.acked;
+        track.acked = acked;
         let mut leaders = false;
         for report in reports {
             leaders |= self.report(store, report, now);
+            let known = self.libraries.entry(GroupId(report.group)).or_default();
+            newer |= report.libraries_version > *known;
+            *known = report.libraries_version.max(*known);
         }
-        News { liveness, leaders, acked: false }
+        News { liveness, leaders, acked: newer }
+    }
+
+    /// Whether every group that serves slots has these libraries, or newer ones, in its log.
+    pub fn have_libraries(&self, version: u64, state: &ClusterState) -> bool {
+        let serves = |(_, group): &(&GroupId, &topology::Group)| !group.slots.is_empty();
+        let has = |(id, _)| self.libraries.get(id).is_some_and(|known| *known >= version);
+        version == 0 || state.groups.iter().filter(serves).all(has)
     }
 
     fn heard_proxy(&mut self, key: (ProxyId, u64), acked: Version, now: Instant) -> News {
@@ -219,6 +245,10 @@ impl Tracker {
             learners: ids(&report.learners),
             parked_at: Version(report.parked_version),
             parked_in_use: slot_set(&report.parked_in_use),
+            namespaces: namespace::Found {
+                version: Version(report.namespaces_version),
+                in_use: report.namespaces_in_use.iter().cloned().collect(),
+            },
         };
         let changed = known != Some(&leader);
         self.leaders.insert(group, (leader, now));
@@ -273,6 +303,14 @@ impl Tracker {
     /// version than `version` is no more, else when to look again at the latest.
     pub fn outdated_until(&self, version: Version, now: Instant) -> Option<Instant> {
         self.proxies.values().filter(|t| t.acked < version && t.lease_end > now).map(|t| t.lease_end).min()
+    }
+
+    /// The barrier of a change for storage nodes: None when every one that is on the line goes by
+    /// `version`, else when to look again at the latest. (The others learn of it before they are.)
+    pub fn stores_outdated_until(&self, version: Version, now: Instant) -> Option<Instant> {
+        let on_the_line = self.stores.values().filter(|t| t.streams > 0 && t.is_fresh(now, self.silence));
+        let outdated = on_the_line.filter(|track| track.acked < version);
+        outdated.filter_map(|track| track.heard).min().map(|heard| heard + self.silence)
     }
 
     pub fn counts(&self) -> (usize, usize) {
@@ -375,6 +413,29 @@ mod tests {
         assert!(tracker.grant(&peer, start + LEASE, &state));
         assert!(tracker.outdated_until(Version(3), start + LONG).is_some(), "the lease was renewed");
         assert_eq!(tracker.outdated_until(Version(3), start + 2 * LONG), None);
+    }
+
+    #[test]
+    fn libraries_are_in_force_once_every_group_has_them() {
+        let (mut state, now) = (state_with_proxy(), Instant::now());
+        let (store, name, rpc_addr) = (StoreId(1), "s".to_owned(), "s:1".to_owned());
+        state.apply(&Command::RegisterStore { store, name, rpc_addr }).unwrap();
+        state.apply(&Command::Bootstrap { groups: 2 }).unwrap();
+        let groups: Vec<u64> = state.groups.keys().map(|id| id.0).collect();
+        let mut tracker = Tracker::new(LEASE, LEASE);
+        let report = |tracker: &mut Tracker, group, libraries_version| {
+            let report = ReplicaReport { group, libraries_version, ..ReplicaReport::default() };
+            let heartbeat = Heartbeat { replicas: vec![report], ..Heartbeat::default() };
+            tracker.heard(&Peer::Store(store), &heartbeat, now).acked
+        };
+        assert!(tracker.have_libraries(0, &state) && !tracker.have_libraries(1, &state));
+        assert!(report(&mut tracker, groups[0], 2));
+        assert!(!tracker.have_libraries(1, &state));
+        assert!(report(&mut tracker, groups[1], 1));
+        assert!(tracker.have_libraries(1, &state) && !tracker.have_libraries(2, &state));
+        assert!(!report(&mut tracker, groups[0], 1), "a follower that lags says nothing new");
+        tracker.begin(&state, now);
+        assert!(!tracker.have_libraries(1, &state), "nobody has told this leader");
     }
 
     #[test]

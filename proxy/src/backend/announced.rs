@@ -58,6 +58,11 @@ impl Announced {
         self.is_whole
     }
 
+    /// No node that this proxy knows has a slot.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// A node that this proxy knows has the slot.
     pub fn knows(&self, slot: Slot) -> bool {
         self.known.contains(slot)

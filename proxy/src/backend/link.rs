@@ -36,20 +36,32 @@ impl LinkOptions {
     }
 }
 
+/// What has to know of a state before anyone is told that it is in force here.
+pub type OnState = Box<dyn Fn(&ClusterState) + Send + Sync>;
+
 /// The link's task (to be spawned once, dropped to stop), and what it publishes.
 pub fn link(
     env: &Env,
     meta: MetaClient,
     options: LinkOptions,
+    on_state: OnState,
 ) -> (impl Future<Output = ()> + Send + use<>, Topologies) {
     let (publish, receiver) = watch::channel(Topology::unknown());
-    let link = Link { incarnation: env.entropy.next_u64(), me: options.proxy_id(), meta, options, publish };
+    let link = Link {
+        incarnation: env.entropy.next_u64(),
+        me: options.proxy_id(),
+        meta,
+        options,
+        on_state,
+        publish,
+    };
     (link.run(), Topologies::new(receiver))
 }
 
 struct Link {
     meta: MetaClient,
     options: LinkOptions,
+    on_state: OnState,
     me: ProxyId,
     publish: watch::Sender<Topology>,
     incarnation: u64,
@@ -87,6 +99,7 @@ impl Link {
         if !update.state.is_empty() {
             let state: ClusterState = serde_json::from_slice(&update.state)?;
             let newer = Some(state).filter(|state| state.version > self.version());
+            newer.iter().for_each(|state| (self.on_state)(state));
             routes = newer.map(|state| Arc::new(Routes::of(state, &self.me)));
         }
         let version = routes.as_ref().map(|routes| routes.version);

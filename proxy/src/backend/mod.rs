@@ -21,6 +21,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod topologies;
+mod urgent;
 mod waiting;
 
 use std::{
@@ -33,13 +34,13 @@ use std::{
 
 use bytes::Bytes;
 use daemon::env::Env;
-use proto::v1::{Batch, BatchReply, DataReply};
+use proto::v1::{Batch, BatchReply, DataReply, LeaderHint};
 use tokio::{
     sync::Notify,
     task::spawn_local,
     time::{Instant, sleep},
 };
-use topology::{GroupId, ProxyId, Slot, StoreId};
+use topology::{GroupId, Namespaces, ProxyId, Slot, StoreId};
 
 pub use self::{
     announced::{Announced, Relation},
@@ -53,7 +54,9 @@ use self::{
     node::Node,
     session::{Effects, Origin, Session},
 };
-use crate::backend_api::{End, Outgoing, ReplyTarget, RouteError, Sink, Submit, Wait};
+use crate::backend_api::{
+    Answer, Caches, End, Notices, Outgoing, ReplyTarget, RouteError, Sink, Submit, Wait,
+};
 use crate::settings::Small;
 
 /// How often a worker without commands looks at its timers.
@@ -62,6 +65,10 @@ const IDLE_TICK: Duration = Duration::from_millis(500);
 impl Origin for Sink {
     fn origin(&self) -> u64 {
         self.origin
+    }
+
+    fn late(&self, command: &[u8]) {
+        self.to.late(self.token, command);
     }
 }
 
@@ -75,7 +82,15 @@ pub struct Backend {
 
 impl Backend {
     /// Starts the tasks of one worker on the current `LocalSet`; they end with it.
-    pub fn start(env: Env, topologies: Topologies, me: ProxyId, limits: Limits, small: Arc<Small>) -> Self {
+    pub fn start(
+        env: Env,
+        topologies: Topologies,
+        me: ProxyId,
+        limits: Limits,
+        small: Arc<Small>,
+        caches: Option<Rc<dyn Caches>>,
+        notices: Rc<dyn Notices>,
+    ) -> Self {
         let seed = env.entropy.next_u64();
         let core = Rc::new(Core {
             env,
@@ -87,6 +102,9 @@ impl Backend {
             rearm: Notify::new(),
             relief: Notify::new(),
             small,
+            caches,
+            notices,
+            leaders: RefCell::default(),
             attempts: RefCell::default(),
             finished: RefCell::default(),
         });
@@ -158,6 +176,10 @@ impl Submit for Backend {
         routes.groups().iter().map(|g| g.id).filter(|id| fronts.contains(id)).collect()
     }
 
+    fn namespaces(&self) -> Option<Arc<Namespaces>> {
+        self.core.session.borrow().routes().namespaces().cloned()
+    }
+
     fn with_announced(&self, look: &mut dyn FnMut(&Announced)) {
         let session = self.core.session.borrow();
         if session.routes().is_known() {
@@ -167,6 +189,10 @@ impl Submit for Backend {
 
     fn wait(&self, slot: Slot, command: Bytes, end: End) -> Wait {
         Box::pin(waiting::Waiting::new(self.core.clone(), slot).run(command, end))
+    }
+
+    fn ask_urgently(&self, group: GroupId, command: Bytes) -> Answer {
+        Box::pin(urgent::ask(self.core.clone(), group, command))
     }
 
     fn is_congested(&self) -> bool {
@@ -192,6 +218,12 @@ struct Core {
     relief: Notify,
     /// Up to where collections stay small.
     small: Arc<Small>,
+    /// Of clients that track.
+    caches: Option<Rc<dyn Caches>>,
+    /// Who is told what storage nodes tell beside replies.
+    notices: Rc<dyn Notices>,
+    /// Stores that lead, by group, as meta told last.
+    leaders: RefCell<HashMap<u64, u64>>,
     attempts: RefCell<Attempts>,
     /// Sessions of commands that waited and are answered: the groups may forget them.
     finished: RefCell<Vec<(GroupId, u64)>>,
@@ -239,14 +271,26 @@ impl Core {
         {
             let mut session = self.session.borrow_mut();
             let mut attempts = self.attempts.borrow_mut();
+            for running in &message.running {
+                self.notices.running(running);
+                session.is_busy(now_ms, GroupId(running.group));
+            }
             for reply in message.replies.into_iter().filter_map(|reply| attempts.reply(reply)) {
                 session.reply(now_ms, reply);
             }
         }
         self.act(true);
+        if let Some(caches) = &self.caches {
+            // Behind the replies: some of them are to what was so before.
+            message.changes.into_iter().for_each(|changed| caches.changed(changed));
+        }
     }
 
-    fn disconnected(self: &Rc<Self>, store: StoreId) {
+    /// The stream to `store` broke; `was_used`: it had brought something.
+    fn disconnected(self: &Rc<Self>, store: StoreId, was_used: bool) {
+        if let Some(caches) = self.caches.as_ref().filter(|_| was_used) {
+            caches.stream_lost();
+        }
         self.attempts.borrow_mut().disconnected(store);
         self.session.borrow_mut().disconnected(self.now_ms(), store);
         self.act(true);
@@ -262,7 +306,14 @@ impl Core {
         if std::mem::take(&mut effects.rearm) {
             self.rearm.notify_one();
         }
+        if let Some(caches) = &self.caches {
+            effects.reads.drain(..).for_each(|(client, key)| caches.has_read(client, &key));
+        }
+        effects.asides.drain(..).for_each(|aside| self.notices.aside(aside));
         deliver(effects.replies.drain(..), flush);
+        if let Some(caches) = &self.caches {
+            effects.unsure.drain(..).for_each(|client| caches.is_unsure(client));
+        }
         self.spare.replace(effects);
         if flush && !self.session.borrow().is_congested() {
             self.relief.notify_waiters();
@@ -301,9 +352,23 @@ impl Core {
         }
     }
 
+    /// A leader that hangs cannot tell that another one has taken over.
+    fn notice_leaders(&self, hints: &[LeaderHint]) {
+        let mut leaders = self.leaders.borrow_mut();
+        let mut has_changed = false;
+        for hint in hints {
+            let before = leaders.insert(hint.group, hint.store_id);
+            has_changed |= before.is_some_and(|store| store != hint.store_id);
+        }
+        if let Some(caches) = self.caches.as_ref().filter(|_| has_changed) {
+            caches.stream_lost();
+        }
+    }
+
     async fn follow(self: Rc<Self>, mut topologies: Topologies) {
         loop {
             let Topology { routes, leaders, .. } = topologies.newest();
+            self.notice_leaders(&leaders);
             {
                 let mut session = self.session.borrow_mut();
                 session.routes_changed(self.now_ms(), routes);

@@ -28,6 +28,8 @@ pub(super) struct Node {
 /// One stream, shared by its two directions.
 struct Conversation {
     open: Cell<bool>,
+    /// It has brought something.
+    used: Cell<bool>,
     /// Something to send may have come since the last look.
     woken: Cell<bool>,
     /// Of the task that writes, while there is nothing to write.
@@ -78,7 +80,7 @@ impl Node {
             self.stream.replace(None);
             stream.close();
             tracing::debug!(store = %self.store, %error, "the stream to a storage node ended");
-            core.disconnected(self.store);
+            core.disconnected(self.store, stream.used.get());
         }
     }
 
@@ -97,6 +99,7 @@ impl Node {
         let mut replies = client.stream(Requests(Bound::new(source))).await?.into_inner();
         loop {
             let message = replies.message().await?.ok_or(StreamError::Closed)?;
+            stream.used.set(true);
             core.replied(message);
         }
     }
@@ -104,7 +107,12 @@ impl Node {
 
 impl Conversation {
     fn new() -> Self {
-        Self { open: Cell::new(true), woken: Cell::new(true), writer: RefCell::new(None) }
+        Self {
+            open: Cell::new(true),
+            used: Cell::new(false),
+            woken: Cell::new(true),
+            writer: RefCell::new(None),
+        }
     }
 
     fn wake(&self) {

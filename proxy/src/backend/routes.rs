@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use smallvec::SmallVec;
-use topology::{ClusterState, GroupId, ProxyId, SLOT_COUNT, Slot, StoreId, Version};
+use topology::{ClusterState, GroupId, Namespaces, ProxyId, SLOT_COUNT, Slot, StoreId, Version};
 
 use super::announced::Announced;
 
@@ -31,6 +31,8 @@ pub struct Routes {
     addresses: BTreeMap<StoreId, Arc<str>>,
     /// As this proxy announces them.
     announced: Announced,
+    /// `None`: there are no rules.
+    namespaces: Option<Arc<Namespaces>>,
     /// What CLUSTER commands answer from.
     pub state: ClusterState,
 }
@@ -58,7 +60,13 @@ impl Routes {
         let addresses =
             state.stores.iter().map(|(&id, node)| (id, Arc::from(node.rpc_addr.as_str()))).collect();
         let announced = Announced::of(&state, me);
-        Self { version: state.version, slots, groups, addresses, announced, state }
+        let namespaces = (!state.namespaces.is_empty()).then(|| Arc::new(state.namespaces.clone()));
+        Self { version: state.version, slots, groups, addresses, announced, namespaces, state }
+    }
+
+    /// Which keys are namespaces; `None`: none is.
+    pub fn namespaces(&self) -> Option<&Arc<Namespaces>> {
+        self.namespaces.as_ref()
     }
 
     /// What this proxy announces.

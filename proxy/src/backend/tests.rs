@@ -49,7 +49,7 @@ impl Store {
             }
             BatchReply { id: batch.id, replies: replies.into(), ..BatchReply::default() }
         });
-        DataReply { replies: replies.collect() }
+        DataReply { replies: replies.collect(), ..DataReply::default() }
     }
 }
 
@@ -186,6 +186,7 @@ impl Client {
                 db: 0,
                 args: &[&token.to_le_bytes()],
                 write: true,
+                writer: 0,
             };
             backend.submit(command, Sink { to: self.clone(), token, origin: 1 });
         }
@@ -205,7 +206,18 @@ fn backend(state: ClusterState) -> (Backend, tokio::sync::watch::Sender<Topology
     };
     let (writer, receiver) = tokio::sync::watch::channel(topology);
     let me = ProxyId::of_address("127.0.0.1", 6379);
-    (Backend::start(Env::real(), Topologies::new(receiver), me, Limits::default(), Arc::default()), writer)
+    (
+        Backend::start(
+            Env::real(),
+            Topologies::new(receiver),
+            me,
+            Limits::default(),
+            Arc::default(),
+            None,
+            Rc::new(()),
+        ),
+        writer,
+    )
 }
 
 #[tokio::test]
@@ -268,7 +280,8 @@ async fn the_link_finds_the_leader_of_meta_and_acknowledges_versions() {
         announce_port: 6379,
         announce_hostname: String::new(),
     };
-    let (run, topologies) = link(&Env::real(), MetaClient::new(Env::real(), vec![follower]), options);
+    let (run, topologies) =
+        link(&Env::real(), MetaClient::new(Env::real(), vec![follower]), options, Box::new(|_| ()));
     let running = tokio::spawn(run);
     let deadline = Instant::now() + Duration::from_secs(10);
     let routes = topologies.fresh_until(deadline).await.expect("a lease");

@@ -120,16 +120,21 @@ impl Waiting {
 
     /// Nothing is known of who leads: the replicas are asked in turn.
     fn next_replica(&mut self, group: GroupId, asked: StoreId) {
-        let session = self.core.session.borrow();
-        let replicas = session.routes().groups().iter().find(|g| g.id == group).map(|g| &g.replicas[..]);
-        let replicas = replicas.unwrap_or_default();
-        let next = replicas.iter().position(|&replica| replica == asked).map_or(0, |at| at + 1);
-        self.target = replicas.get(next % replicas.len().max(1)).map(|&next| (group, next));
+        self.target = next_replica(&self.core, group, asked).map(|next| (group, next));
     }
 }
 
+/// The replica of a group to ask after another one.
+pub(super) fn next_replica(core: &Core, group: GroupId, asked: StoreId) -> Option<StoreId> {
+    let session = core.session.borrow();
+    let replicas = session.routes().groups().iter().find(|g| g.id == group).map(|g| &g.replicas[..]);
+    let replicas = replicas.unwrap_or_default();
+    let next = replicas.iter().position(|&replica| replica == asked).map_or(0, |at| at + 1);
+    replicas.get(next % replicas.len().max(1)).copied()
+}
+
 /// What follows an attempt.
-enum Next {
+pub(super) enum Next {
     Done(Result<Bytes, RouteError>),
     /// At once.
     Ask(StoreId),
@@ -137,7 +142,7 @@ enum Next {
     Elsewhere,
 }
 
-fn judge(reply: BatchReply, asked: StoreId) -> Next {
+pub(super) fn judge(reply: BatchReply, asked: StoreId) -> Next {
     match Refusal::try_from(reply.refusal) {
         Ok(Refusal::None) => Next::Done(Ok(reply.replies)),
         Ok(Refusal::SessionExpired) => Next::Done(Err(RouteError::Unknown)),
@@ -151,7 +156,7 @@ fn judge(reply: BatchReply, asked: StoreId) -> Next {
     }
 }
 
-fn first(replies: &Bytes) -> Result<Bytes, RouteError> {
+pub(super) fn first(replies: &Bytes) -> Result<Bytes, RouteError> {
     let mut rest: &[u8] = replies;
     wire::take_bytes(&mut rest).map(|bytes| replies.slice_ref(bytes)).map_err(|_| RouteError::Unknown)
 }

@@ -14,13 +14,15 @@ use daemon::{
 use proto::v1::{ApplyRequest, ApplyResponse};
 use resp::Reply;
 use tokio::time::timeout;
-use topology::{Change, Command, ProxyId};
+use topology::{Change, Command, LibraryChange, ProxyId, UsersChange, Version};
 
 /// Longer than meta itself waits for a change to be in force.
 const ANSWER_WAIT: Duration = Duration::from_millis(4_700);
 const APPLY_TIMEOUT_MS: u32 = 4_000;
 /// Commands without an answer that are remembered; past that all are forgotten.
 const UNANSWERED_MAX: usize = 1024;
+/// A longer one is not remembered: a library whose outcome is not known may then be told to exist.
+const UNANSWERED_BYTES_MAX: usize = 256 << 10;
 
 /// Cheap to clone; belongs to one worker.
 #[derive(Clone)]
@@ -41,36 +43,75 @@ impl MetaAccess {
 
     /// Answers each change, once no proxy shows an older topology.
     pub async fn change(&self, at: &ProxyId, changes: Vec<Change>) -> Result<Vec<Reply>, Reply> {
-        let command = Command::Cluster { at: at.clone(), changes };
-        let Ok(command) = serde_json::to_vec(&command) else {
-            return Err(Reply::error("ERR the change has no JSON form"));
-        };
-        let operation_id = self.operation(&command);
-        let request = ApplyRequest { operation_id, command: command.into(), timeout_ms: APPLY_TIMEOUT_MS };
-        let ask = self.client.admin(|mut admin| {
-            let request = request.clone();
-            async move { admin.apply(request).await }
-        });
-        let answer = in_time(ask).await;
+        said(self.apply(&Command::Cluster { at: at.clone(), changes }).await?)
+    }
+
+    /// Answers the version with the change, once it is in force at every proxy; `None`: it was made from
+    /// users that are not the newest.
+    pub async fn change_users(&self, change: UsersChange) -> Result<Option<Version>, Reply> {
+        let answer = self.apply(&Command::ChangeUsers(change)).await?;
+        if answer.error == topology::Refused::UsersChanged.to_string() {
+            return Ok(None);
+        }
+        let version = Version(answer.version);
+        said(answer).map(|_| Some(version))
+    }
+
+    /// Answers once every group has the libraries in its log.
+    pub async fn change_libraries(&self, libraries: LibraryChange) -> Result<(), Reply> {
+        said(self.apply(&Command::Libraries { libraries }).await?).map(drop)
+    }
+
+    /// Sets what is one value for the whole cluster, to which a repetition does no harm. Resolves once it
+    /// is in force.
+    pub async fn set(&self, command: &Command) -> Result<(), Reply> {
+        let request = request_of(command, |_| self.fresh_operation())?;
+        said(self.ask(&request).await?).map(drop)
+    }
+
+    async fn apply(&self, command: &Command) -> Result<ApplyResponse, Reply> {
+        let request = request_of(command, |command| self.operation(command))?;
+        let answer = self.ask(&request).await;
         if answer.is_err() {
             self.remember(request);
         }
-        said(answer?)
+        answer
+    }
+
+    async fn ask(&self, request: &ApplyRequest) -> Result<ApplyResponse, Reply> {
+        in_time(self.client.admin(|mut admin| {
+            let request = request.clone();
+            async move { admin.apply(request).await }
+        }))
+        .await
     }
 
     /// The id under which the command was asked before without an answer, or a new one.
     fn operation(&self, command: &[u8]) -> String {
         let known = self.unanswered.borrow_mut().remove(command);
-        known.unwrap_or_else(|| format!("{:016x}{:016x}", self.entropy.next_u64(), self.entropy.next_u64()))
+        known.unwrap_or_else(|| self.fresh_operation())
+    }
+
+    fn fresh_operation(&self) -> String {
+        format!("{:016x}{:016x}", self.entropy.next_u64(), self.entropy.next_u64())
     }
 
     fn remember(&self, request: ApplyRequest) {
+        if request.command.len() > UNANSWERED_BYTES_MAX {
+            return;
+        }
         let mut unanswered = self.unanswered.borrow_mut();
         if unanswered.len() >= UNANSWERED_MAX {
             unanswered.clear();
         }
         unanswered.insert(request.command, request.operation_id);
     }
+}
+
+fn request_of(command: &Command, operation: impl FnOnce(&[u8]) -> String) -> Result<ApplyRequest, Reply> {
+    let command = serde_json::to_vec(command).map_err(|_| Reply::error("ERR the change has no JSON form"))?;
+    let operation_id = operation(&command);
+    Ok(ApplyRequest { operation_id, command: command.into(), timeout_ms: APPLY_TIMEOUT_MS })
 }
 
 /// What meta answers, or an error that names what is known about the outcome.

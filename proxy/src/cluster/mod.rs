@@ -23,8 +23,11 @@ use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 use bytes::Bytes;
 use daemon::{env::Env, meta_client::MetaClient};
 use resp::{Reply, number::parse_i64};
-use tokio::time::Instant;
-use topology::{Change, ClusterState, Proxy, ProxyId, Slot, slot_of, view::View};
+use tokio::time::{Instant, timeout_at};
+use topology::{
+    Change, Classes, ClusterState, Command, LibraryChange, Proxy, ProxyId, Slot, UsersChange, Version,
+    slot_of, view::View,
+};
 
 use self::meta::MetaAccess;
 pub use self::{
@@ -107,6 +110,21 @@ impl Cluster {
         self.meta.change(&self.myself.id, changes).await
     }
 
+    /// Changes the libraries of functions, everywhere.
+    pub async fn change_libraries(&self, change: LibraryChange) -> Result<(), Reply> {
+        self.meta.change_libraries(change).await
+    }
+
+    /// Which keyspace events are announced, by the newest topology known.
+    pub fn notifications(&self) -> Classes {
+        self.topologies.newest().routes.state.notifications
+    }
+
+    /// Changes which ones are, everywhere.
+    pub async fn set_notifications(&self, classes: Classes) -> Result<(), Reply> {
+        self.meta.set(&Command::SetNotifications { classes }).await
+    }
+
     /// The change that makes this proxy and the one at `host:port` know each other.
     pub async fn meeting(&self, host: &str, port: u16) -> Result<Change, Reply> {
         let routes = self.topologies.fresh_until(Instant::now() + LEASE_WAIT).await;
@@ -124,6 +142,33 @@ impl Cluster {
             Ok(_) => Reply::OK,
             Err(error) => Reply::error(error.to_string()),
         }
+    }
+
+    /// Whether the topology is under a lease of meta. Before meta was heard there is none to be sure of.
+    pub fn is_sure(&self) -> bool {
+        self.topologies.fresh().is_some() || !self.topologies.newest().routes.is_known()
+    }
+
+    /// Waits until the topology is under a lease again.
+    pub async fn sure(&self) -> Result<(), Reply> {
+        let fresh = self.topologies.fresh_until(Instant::now() + LEASE_WAIT).await;
+        fresh.map(|_| ()).map_err(|error| Reply::error(error.to_string()))
+    }
+
+    /// Changes users, as [`MetaAccess::change_users`] says.
+    pub async fn change_users(&self, change: UsersChange) -> Result<Option<Version>, Reply> {
+        self.meta.change_users(change).await
+    }
+
+    /// Waits until this proxy itself has a version in force.
+    pub async fn reached(&self, version: Version, deadline: Instant) -> Result<(), Reply> {
+        let mut news = self.topologies.clone();
+        while news.newest().routes.version < version {
+            if !matches!(timeout_at(deadline, news.changed()).await, Ok(true)) {
+                return Err(Reply::error("ERR The change is made, but this node has not heard of it yet"));
+            }
+        }
+        Ok(())
     }
 
     /// CLUSTER METARAFT.

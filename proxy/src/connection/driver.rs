@@ -20,10 +20,12 @@ use tokio::{
 
 use super::{Connection, Session};
 use crate::{
+    accounts::Access,
     backend_api::ReplyTarget,
     clients::ClientInfo,
     execute::{ARGS_INLINE, Front, Verdict},
     local,
+    pubsub::Subscriber,
     settings::Number,
     shared::Counters,
     worker::Worker,
@@ -38,8 +40,10 @@ const DECODER_BYTES_KEPT: usize = 2 * 1024;
 
 /// Serves a client until it leaves or is closed.
 pub async fn serve(worker: Rc<Worker>, info: Arc<ClientInfo>, io: BoxIo) {
-    let authenticated = !worker.shared.settings.has_password();
-    let session = Session::new(info.side, authenticated);
+    let access = Access::new(&worker.shared.accounts);
+    let authenticated = !access.needs_login();
+    info.set_account(access.account().clone());
+    let session = Session::new(info.side, access);
     let mut driver = Driver {
         front: Front::new(Connection::new(worker, info, io), session),
         decoder: Decoder::new(0, authenticated),
@@ -80,7 +84,9 @@ impl Driver {
     /// Works until there is nothing to do but wait.
     fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
         loop {
+            self.front.follow_users();
             self.take_feed();
+            self.begin_to_listen();
             self.finish_command();
             let held = self.take_messages();
             self.write(cx)?;
@@ -170,11 +176,13 @@ impl Driver {
         if let Some(pause) = &mut self.pause {
             // Either the pause is over, or someone changed it: look at the command again.
             let is_over = pause.as_mut().poll(cx).is_ready();
-            let holds = || conn.worker.shared.pause.holds(true, || conn.worker.shared.now_ms()).is_some();
+            let shared = &conn.worker.shared;
+            let holds = || shared.pause.holds(|| true, || shared.now_ms()).is_some();
             if !is_over && holds() {
                 return true;
             }
             self.pause = None;
+            conn.info.set_paused(false);
         }
         conn.worker.wait_for_relief(cx)
     }
@@ -248,7 +256,7 @@ impl Driver {
         let mut count = 0;
         self.stalled = true;
         while !self.front.session.closing && !self.front.conn.barrier.get() && !self.is_full() {
-            self.decoder.set_authenticated(self.front.session.authenticated);
+            self.decoder.set_authenticated(!self.front.session.access.needs_login());
             match self.decoder.decode(&buf[at..]) {
                 Ok(Decoded::Incomplete { .. }) => {
                     self.stalled = false;
@@ -284,6 +292,7 @@ impl Driver {
     fn pause_until(&mut self, until_ms: u64) {
         let left = until_ms.saturating_sub(self.front.conn.worker.shared.now_ms());
         self.pause = Some(Box::pin(sleep(Duration::from_millis(left))));
+        self.front.conn.info.set_paused(true);
     }
 
     /// Lines for a monitoring client.
@@ -293,6 +302,14 @@ impl Driver {
             if !lines.is_empty() {
                 self.front.conn.output.borrow_mut().push_raw(&lines);
             }
+        }
+    }
+
+    /// Somebody else has something to tell this client for the first time.
+    fn begin_to_listen(&mut self) {
+        let info = &self.front.conn.info;
+        if self.front.session.subscriber.is_none() && info.has_feed() {
+            self.front.session.subscriber = Some(Subscriber::new(info.clone()));
         }
     }
 
@@ -347,6 +364,7 @@ impl Driver {
     }
 
     fn close(&mut self) {
+        local::leave_tracking(&mut self.front);
         local::leave_pubsub(&mut self.front);
         let conn = &self.front.conn;
         conn.leave();

@@ -29,13 +29,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use commands::wire;
 use daemon::env::BoxIo;
 use resp::{Protocol, Reply, encode};
 use tokio::sync::Notify;
 
 pub use self::{
     driver::serve,
-    output::{Call, Output},
+    output::{Call, Completed, Output},
     session::{Replies, Session},
 };
 use crate::{
@@ -43,8 +44,10 @@ use crate::{
     clients::ClientInfo,
     execute::Front,
     pubsub::Subscriber,
+    settings::Number,
     shared::Counters,
-    slowlog::Entry,
+    slowlog::{self, Words},
+    stats::error_in,
     worker::Worker,
 };
 
@@ -95,6 +98,11 @@ impl Connection {
         self.output.borrow_mut().open(call, silent)
     }
 
+    /// A command has no reply yet.
+    pub fn waits(&self) -> bool {
+        self.output.borrow().waiting() > 0
+    }
+
     /// A reply that is there already.
     pub fn push(&self, reply: &Reply, protocol: Protocol) {
         self.output.borrow_mut().push(reply, protocol);
@@ -103,6 +111,14 @@ impl Connection {
     /// Messages wait until the reply of `token` is there.
     pub fn hold_messages(&self, token: u64) {
         self.output.borrow_mut().hold_messages(token);
+    }
+
+    /// Likewise, unless they wait for another one already.
+    pub fn hold_messages_once(&self, token: u64) {
+        let mut output = self.output.borrow_mut();
+        if !output.holds_messages() {
+            output.hold_messages(token);
+        }
     }
 
     /// Puts all messages that wait behind the replies that wait.
@@ -162,23 +178,22 @@ impl Connection {
         self.waker.borrow().wake_by_ref();
     }
 
-    /// Enters a command that took long into the slow log.
-    fn account(&self, call: Call) {
-        let shared = &self.worker.shared;
-        let duration_us = shared.now_us().saturating_sub(call.started_us);
-        if !self.worker.is_slow(duration_us) {
-            return;
+    /// Keeps the arguments of a command under way, in case it turns out to be slow.
+    pub fn note(&self, token: u64, args: &[&[u8]]) {
+        if self.worker.shared.settings.number(Number::SlowlogSlowerUs) >= 0 {
+            self.output.borrow_mut().note(token, |call| Words::of(call.spec, args));
         }
-        let time_s = shared.env.clock.now_ms() / 1000;
-        let entry = Entry {
-            id: 0,
-            time_s,
-            duration_us,
-            command: call.spec.full_name,
-            client: self.info.peer.to_string(),
-            client_name: self.info.names.lock().name.clone(),
-        };
-        self.worker.note_slow(entry);
+    }
+
+    /// Counts a command that has its reply, and remembers it if it took long.
+    fn account(&self, completed: &Completed, error: Option<&[u8]>) {
+        let call = completed.call;
+        let duration_us = self.worker.shared.now_us().saturating_sub(call.started_us);
+        self.worker.executed(call.spec, duration_us, error);
+        if self.worker.is_slow(duration_us) {
+            let words = || slowlog::words(call.spec, call.in_capitals, completed.words.as_deref());
+            self.worker.note_slow(&self.info, call.spec, duration_us, words);
+        }
     }
 
     /// Writes what can be written, outside of the connection's task.
@@ -195,14 +210,21 @@ impl Connection {
 impl ReplyTarget for Connection {
     fn reply(&self, token: u64, result: Result<Bytes, RouteError>) -> bool {
         let bytes = result.unwrap_or_else(|error| error_reply(&error));
+        let error = error_in(&bytes).map(Bytes::copy_from_slice);
         let mut output = self.output.borrow_mut();
-        let call = output.complete(token, bytes);
+        let completed = output.complete(token, bytes);
         let wants_flush = output.wants_flush();
         drop(output);
-        if let Some(call) = call {
-            self.account(call);
+        if let Some(completed) = completed {
+            self.account(&completed, error.as_deref());
         }
         wants_flush
+    }
+
+    fn late(&self, token: u64, command: &[u8]) {
+        if let Some(Ok(command)) = wire::commands(command).next() {
+            self.note(token, &command.args);
+        }
     }
 
     fn flush(self: Rc<Self>) {

@@ -17,6 +17,8 @@ use daemon::env::BoxIo;
 use resp::{Protocol, Reply, encode};
 use tokio::io::AsyncWrite;
 
+use crate::slowlog::Words;
+
 /// Buffer kept allocated while replies come and go.
 const BUFFER_BYTES_KEPT: usize = 4 * 1024;
 /// Slots kept allocated likewise.
@@ -30,14 +32,24 @@ struct Slot {
     silent: bool,
     /// `None`: it was answered at once.
     call: Option<Call>,
+    /// Its arguments, if it may turn out to be slow.
+    words: Option<Box<Words>>,
 }
 
-/// A command under way, for the slow log.
+/// A command under way.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
     pub spec: &'static Spec,
     /// Microseconds since the process started.
     pub started_us: u64,
+    /// Its name was written in capitals.
+    pub in_capitals: bool,
+}
+
+/// A command that has its reply.
+pub struct Completed {
+    pub call: Call,
+    pub words: Option<Box<Words>>,
 }
 
 /// See the module's documentation.
@@ -86,7 +98,7 @@ impl Output {
 
     /// Takes the next place in the queue, for a reply that comes later.
     pub fn open(&mut self, call: Call, silent: bool) -> u64 {
-        self.slots.push_back(Slot { reply: None, silent, call: Some(call) });
+        self.slots.push_back(Slot { reply: None, silent, call: Some(call), words: None });
         self.first + self.slots.len() as u64 - 1
     }
 
@@ -102,7 +114,7 @@ impl Output {
         let mut bytes = Vec::new();
         encode(reply, protocol, &mut bytes);
         self.held += bytes.len();
-        self.slots.push_back(Slot { reply: Some(bytes.into()), silent: false, call: None });
+        self.slots.push_back(Slot { reply: Some(bytes.into()), silent: false, call: None, words: None });
     }
 
     /// Messages wait from here on until the reply of `token` is in the buffer.
@@ -122,17 +134,29 @@ impl Output {
         }
     }
 
+    /// Keeps the arguments of a command that has no reply yet.
+    pub fn note(&mut self, token: u64, words: impl FnOnce(Call) -> Words) {
+        let at = token.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at))
+            && let Some(call) = slot.call
+            // What the client sent is known already: it may travel in other words.
+            && slot.words.is_none()
+        {
+            slot.words = Some(Box::new(words(call)));
+        }
+    }
+
     /// Puts a reply into its place. Answers the call it belongs to; `None`: unknown token, or the
     /// connection is closed.
-    pub fn complete(&mut self, token: u64, bytes: Bytes) -> Option<Call> {
+    pub fn complete(&mut self, token: u64, bytes: Bytes) -> Option<Completed> {
         let at = usize::try_from(token.checked_sub(self.first)?).ok()?;
         let slot = self.slots.get_mut(at)?;
-        let call = slot.call.take()?;
+        let completed = Completed { call: slot.call.take()?, words: slot.words.take() };
         let bytes = if slot.silent { Bytes::new() } else { bytes };
         if at > 0 {
             self.held += bytes.len();
             slot.reply = Some(bytes);
-            return Some(call);
+            return Some(completed);
         }
         self.buffer.extend_from_slice(&bytes);
         self.pop();
@@ -141,7 +165,7 @@ impl Output {
             self.buffer.extend_from_slice(&reply);
             self.pop();
         }
-        Some(call)
+        Some(completed)
     }
 
     fn pop(&mut self) {
@@ -216,7 +240,7 @@ mod tests {
     use super::*;
 
     fn call() -> Call {
-        Call { spec: commands::lookup(b"get").unwrap(), started_us: 0 }
+        Call { spec: commands::lookup(b"get").unwrap(), started_us: 0, in_capitals: false }
     }
 
     fn open(output: &mut Output) -> u64 {

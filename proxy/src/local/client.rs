@@ -8,10 +8,11 @@ use resp::Reply;
 
 use super::{Outcome, integer, is, syntax_error};
 use crate::{
+    accounts::Table,
     clients::{ClientInfo, Unblocked},
     connection::Replies,
     execute::Front,
-    shared::Paused,
+    pause::Paused,
 };
 
 pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
@@ -30,7 +31,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome 
         }
         P::ClientSetInfo => set_info(&info, args[1], args[2]),
         P::ClientInfo => {
-            front.publish_last();
+            publish_myself(front, args);
             Ok(text(info.describe(front.conn.worker.shared.now_ms()) + "\n"))
         }
         P::ClientList => list(front, args),
@@ -40,7 +41,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome 
         P::ClientPause => pause(front, args),
         P::ClientUnpause => {
             let shared = &front.conn.worker.shared;
-            shared.pause.set(0, Paused::All);
+            shared.pause.end();
             shared.wake_all();
             Ok(Reply::OK)
         }
@@ -131,8 +132,21 @@ fn parse_type(kind: &[u8]) -> Result<Type, Reply> {
     }
 }
 
-fn list(front: &Front, args: &[&[u8]]) -> Outcome {
+/// What the others learn when this client comes to rest.
+fn publish_myself(front: &Front, args: &[&[u8]]) {
     front.publish_last();
+    front.conn.info.query_bytes.store(request_bytes(args), Relaxed);
+}
+
+/// Bytes of the request that is being executed: CLIENT with these arguments.
+fn request_bytes(args: &[&[u8]]) -> usize {
+    let line = |number: usize| number.to_string().len() + 3;
+    let words = args.iter().map(|arg| arg.len()).chain(["client".len()]);
+    line(args.len() + 1) + words.map(|len| line(len) + len + 2).sum::<usize>()
+}
+
+fn list(front: &Front, args: &[&[u8]]) -> Outcome {
+    publish_myself(front, args);
     let shared = &front.conn.worker.shared;
     let clients = match args {
         [_] => shared.clients.all(),
@@ -161,15 +175,20 @@ struct Victims<'a> {
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
     kind: Option<Type>,
+    user: Option<&'a [u8]>,
+    /// Connected for at least so long.
+    age_min_ms: Option<u64>,
     spare_me: bool,
 }
 
 impl Victims<'_> {
-    fn include(&self, client: &ClientInfo) -> bool {
+    fn include(&self, client: &ClientInfo, now_ms: u64) -> bool {
         self.id.is_none_or(|id| id == client.id)
             && self.addr.is_none_or(|addr| addr == client.peer.to_string().as_bytes())
             && self.laddr.is_none_or(|addr| addr == client.local.to_string().as_bytes())
             && self.kind.is_none_or(|kind| kind.includes(client))
+            && self.user.is_none_or(|user| user == &client.account().name[..])
+            && self.age_min_ms.is_none_or(|age| now_ms.saturating_sub(client.created_ms) >= age)
     }
 }
 
@@ -177,12 +196,13 @@ fn kill(front: &mut Front, args: &[&[u8]]) -> Outcome {
     let old_style = args.len() == 2;
     let victims = match *args {
         [_, addr] => Victims { addr: Some(addr), ..Victims::default() },
-        _ => victims(&args[1..])?,
+        _ => victims(&args[1..], &front.conn.worker.shared.accounts.table())?,
     };
     let me = front.conn.info.id;
+    let now_ms = front.conn.worker.shared.now_ms();
     let mut killed = 0;
     for client in front.conn.worker.shared.clients.all() {
-        if !victims.include(&client) || victims.spare_me && client.id == me {
+        if !victims.include(&client, now_ms) || victims.spare_me && client.id == me {
             continue;
         }
         killed += 1;
@@ -199,7 +219,7 @@ fn kill(front: &mut Front, args: &[&[u8]]) -> Outcome {
     }
 }
 
-fn victims<'a>(args: &[&'a [u8]]) -> Result<Victims<'a>, Reply> {
+fn victims<'a>(args: &[&'a [u8]], users: &Table) -> Result<Victims<'a>, Reply> {
     let mut victims = Victims { spare_me: true, ..Victims::default() };
     let (pairs, rest) = args.as_chunks::<2>();
     if !rest.is_empty() {
@@ -216,7 +236,14 @@ fn victims<'a>(args: &[&'a [u8]]) -> Result<Victims<'a>, Reply> {
             o if is(o, "TYPE") => victims.kind = Some(parse_type(value)?),
             o if is(o, "ADDR") => victims.addr = Some(value),
             o if is(o, "LADDR") => victims.laddr = Some(value),
-            o if is(o, "USER") && value == b"default" => {}
+            o if is(o, "MAXAGE") => {
+                let age = resp::number::parse_i64(value)
+                    .ok_or_else(|| Reply::error("ERR maxage is not an integer or out of range"))?;
+                let age = u64::try_from(age).ok().filter(|age| *age > 0);
+                let age = age.ok_or_else(|| Reply::error("ERR maxage should be greater than 0"))?;
+                victims.age_min_ms = Some(age.saturating_mul(1000));
+            }
+            o if is(o, "USER") && users.get(value).is_some() => victims.user = Some(value),
             o if is(o, "USER") => {
                 let user = String::from_utf8_lossy(value);
                 return Err(Reply::error(format!("ERR No such user '{user}'")));
@@ -240,7 +267,8 @@ fn pause(front: &Front, args: &[&[u8]]) -> Outcome {
         .ok_or_else(|| Reply::error("ERR timeout is not an integer or out of range"))?;
     let timeout = u64::try_from(timeout).map_err(|_| Reply::error("ERR timeout is negative"))?;
     let shared = &front.conn.worker.shared;
-    shared.pause.set(shared.now_ms().saturating_add(timeout), what);
+    let now_ms = shared.now_ms();
+    shared.pause.begin(now_ms, now_ms.saturating_add(timeout), what);
     Ok(Reply::OK)
 }
 
@@ -254,4 +282,14 @@ fn unblock(front: &Front, args: &[&[u8]]) -> Outcome {
     let id = u64::try_from(integer(args[1])?).ok();
     let client = id.and_then(|id| front.conn.worker.shared.clients.get(id));
     Ok(Reply::Int(i64::from(client.is_some_and(|client| client.unblock(reason)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_counted_as_it_was_sent() {
+        assert_eq!(request_bytes(&[b"list"]), b"*2\r\n$6\r\nclient\r\n$4\r\nlist\r\n".len());
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use commands::{Id, Merge};
+use commands::{Id, Merge, ProxyCommand};
 use resp::{Protocol, Reply};
 
 use crate::{
@@ -26,6 +26,40 @@ pub fn run(front: &mut Front, args: &[&[u8]], call: Call) {
             let backend = front.conn.worker.backend.clone();
             front.conn.run_later(token, front.session.protocol, resolve(later, backend, front.asker()));
         }
+    }
+}
+
+/// Whether the command asks about the cluster as announced.
+pub fn is_question(command: ProxyCommand) -> bool {
+    use ProxyCommand as P;
+    matches!(
+        command,
+        P::ClusterCountFailureReports
+            | P::ClusterCountKeysInSlot
+            | P::ClusterGetKeysInSlot
+            | P::ClusterInfo
+            | P::ClusterKeySlot
+            | P::ClusterLinks
+            | P::ClusterMyId
+            | P::ClusterMyShardId
+            | P::ClusterNodes
+            | P::ClusterReplicas
+            | P::ClusterShards
+            | P::ClusterSlots
+    )
+}
+
+/// The answer to such a command.
+pub async fn answered(
+    cluster: &Cluster,
+    backend: Rc<dyn Submit>,
+    side: Side,
+    asker: Asker,
+    args: &[&[u8]],
+) -> Reply {
+    match side {
+        Side::Plain => disabled(),
+        Side::Cluster => resolve(cluster.answer(args), backend, asker).await,
     }
 }
 
@@ -112,7 +146,7 @@ impl Changer {
         }
         for db in 0..commands::DATABASES {
             let asker = Asker { db, protocol: Protocol::Resp2, ..self.asker };
-            let sum = ask_all(&*self.backend, asker, &groups, Id::Dbsize, Merge::Sum).await;
+            let sum = ask_all(&*self.backend, asker, &groups, Id::Dbsize.spec(), &[], Merge::Sum).await;
             if sum.map_err(|error| Reply::error(error.to_string()))? != b":0\r\n".as_slice() {
                 return Ok(false);
             }

@@ -1,54 +1,156 @@
 //! CONFIG GET, SET, REWRITE and RESETSTAT.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use resp::Reply;
+use topology::Classes;
 
 use super::Outcome;
 use crate::{
+    accounts::{Edit, Editor, Table},
+    cluster::Cluster,
     connection::Call,
     execute::Front,
     settings::{SetError, Settings},
+    shared::Shared,
 };
+
+const PASSWORD: &str = "requirepass";
+
+/// What belongs to the whole cluster, beside the default user's password.
+const NOTIFICATIONS: &str = "notify-keyspace-events";
 
 pub fn get(front: &Front, args: &[&[u8]]) -> Reply {
     let patterns: Vec<Vec<u8>> = args[1..].iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
     let matches = |name: &str| patterns.iter().any(|pattern| matches(pattern, name.as_bytes()));
-    let found = front.conn.worker.shared.settings.get(matches);
+    let mut found = front.conn.worker.shared.settings.get(matches);
+    if let Some((_, value)) = found.iter_mut().find(|(name, _)| *name == NOTIFICATIONS) {
+        *value = front.conn.worker.cluster.notifications().to_string().into();
+    }
     Reply::Map(found.into_iter().map(|(name, value)| (Reply::bulk(name), Reply::Bulk(value))).collect())
 }
 
-/// All parameters are set, or none.
-pub fn set(front: &Front, args: &[&[u8]]) -> Outcome {
-    let shared = &front.conn.worker.shared;
-    let (pairs, rest) = args[1..].as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(Reply::error("ERR wrong number of arguments for 'config|set' command"));
+/// What CONFIG SET has changed here, and is to change elsewhere.
+#[derive(Default)]
+struct Changed {
+    /// With what was there before.
+    here: Vec<(String, Bytes)>,
+    notifications: Option<Classes>,
+    /// Of the default user.
+    password: Option<Bytes>,
+}
+
+impl Changed {
+    fn set(&mut self, settings: &Settings, name: &str, value: &[u8]) -> Result<(), SetError> {
+        if name == NOTIFICATIONS {
+            let classes = Classes::parse(value).map_err(|error| SetError::Refused(error.to_string()))?;
+            self.notifications = Some(classes);
+            return Ok(());
+        }
+        if name == PASSWORD {
+            self.password = Some(Bytes::copy_from_slice(value));
+            return Ok(());
+        }
+        self.here.push((name.to_owned(), settings.set(name, value)?));
+        Ok(())
     }
-    let mut done: Vec<(String, Bytes)> = Vec::new();
-    for [name, value] in pairs {
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let result = match done.iter().any(|(known, _)| *known == name) {
-            true => Err(SetError::Refused("duplicate parameter".to_owned())),
-            false => shared.settings.set(&name, value),
+
+    /// Something belongs to the whole cluster.
+    fn is_shared(&self) -> bool {
+        self.notifications.is_some() || self.password.is_some()
+    }
+
+    /// Changes what belongs to the whole cluster.
+    async fn spread(&self, cluster: &Cluster, shared: &Arc<Shared>) -> Result<(), Reply> {
+        if let Some(classes) = self.notifications {
+            cluster.set_notifications(classes).await?;
+        }
+        let Some(password) = &self.password else { return Ok(()) };
+        let editor = Editor::new(shared.clone(), cluster.clone());
+        let require = |table: &Table| {
+            let mut user = table.default().user.clone();
+            user.require(password);
+            let users = [(table.default().name.clone(), Some(user))].into();
+            Ok((Some(Edit { users, anew: false }), ()))
         };
-        match result {
-            Ok(old) => done.push((name, old)),
-            Err(error) => {
-                undo(&shared.settings, &done);
-                return Err(refusal(&name, error));
-            }
+        editor.change(require).await
+    }
+
+    fn undo(&self, settings: &Settings) {
+        for (name, old) in self.here.iter().rev() {
+            // It was in force before, so it is accepted.
+            let _ = settings.set(name, old);
         }
     }
-    // A pause, a limit or a timeout may concern those who wait.
-    shared.wake_all();
+}
+
+/// All parameters are set, or none.
+pub fn set(front: &mut Front, args: &[&[u8]], call: Call) {
+    let changed = match change(front, args) {
+        Ok(changed) => changed,
+        Err(refusal) => return front.reply(&refusal),
+    };
+    if !changed.is_shared() {
+        return front.reply(&Reply::OK);
+    }
+    let (cluster, shared) = (front.conn.worker.cluster.clone(), front.conn.worker.shared.clone());
+    let token = front.open(call);
+    front.conn.run_later(token, front.session.protocol, async move {
+        match changed.spread(&cluster, &shared).await {
+            Ok(()) => Reply::OK,
+            Err(error) => {
+                changed.undo(&shared.settings);
+                error
+            }
+        }
+    });
+}
+
+/// Likewise, of what needs nobody else.
+pub fn set_here(front: &Front, args: &[&[u8]]) -> Outcome {
+    let changed = change(front, args)?;
+    if changed.is_shared() {
+        changed.undo(&front.conn.worker.shared.settings);
+        let name = if changed.password.is_some() { PASSWORD } else { NOTIFICATIONS };
+        return Err(refusal(name, SetError::Refused("not possible inside MULTI".to_owned())));
+    }
     Ok(Reply::OK)
 }
 
-fn undo(settings: &Settings, done: &[(String, Bytes)]) {
-    for (name, old) in done.iter().rev() {
-        // It was in force before, so it is accepted.
-        let _ = settings.set(name, old);
+fn change(front: &Front, args: &[&[u8]]) -> Result<Changed, Reply> {
+    let shared = &front.conn.worker.shared;
+    let (pairs, rest) = args[1..].as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(super::syntax_error());
     }
+    let names: Vec<String> =
+        pairs.iter().map(|[name, _]| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
+    check(&shared.settings, &names)?;
+    let mut changed = Changed::default();
+    for (name, [_, value]) in names.iter().zip(pairs) {
+        if let Err(error) = changed.set(&shared.settings, name, value) {
+            changed.undo(&shared.settings);
+            return Err(refusal(name, error));
+        }
+    }
+    shared.tracking.trim(shared);
+    // A pause, a limit or a timeout may concern those who wait.
+    shared.wake_all();
+    Ok(changed)
+}
+
+/// Before anything is set, each parameter is one that can be, and is named once.
+fn check(settings: &Settings, names: &[String]) -> Result<(), Reply> {
+    for (at, name) in names.iter().enumerate() {
+        if name != NOTIFICATIONS && !settings.knows(name) {
+            return Err(refusal(name, SetError::Unknown));
+        }
+        if names[..at].contains(name) {
+            return Err(refusal(name, SetError::Refused("duplicate parameter".to_owned())));
+        }
+    }
+    Ok(())
 }
 
 fn refusal(name: &str, error: SetError) -> Reply {
@@ -62,23 +164,25 @@ fn refusal(name: &str, error: SetError) -> Reply {
     }
 }
 
-/// Off this thread: it waits for the disk.
 pub fn rewrite(front: &mut Front, call: Call) {
     let shared = front.conn.worker.shared.clone();
+    let token = front.open(call);
+    front.conn.run_later(token, front.session.protocol, rewritten(shared));
+}
+
+/// Off this thread: it waits for the disk.
+pub async fn rewritten(shared: Arc<Shared>) -> Reply {
     if shared.settings_file.is_none() {
-        return front.reply(&Reply::error("ERR The server is running without a config file"));
+        return Reply::error("ERR The server is running without a config file");
     }
     let write = move || shared.settings_file.as_ref().map_or(Ok(()), |file| file.rewrite(&shared.settings));
-    let token = front.open(call);
-    front.conn.run_later(token, front.session.protocol, async move {
-        match tokio::task::spawn_blocking(write).await.map_err(std::io::Error::from).flatten() {
-            Ok(()) => Reply::OK,
-            Err(error) => {
-                tracing::warn!(%error, "the settings file cannot be written");
-                Reply::error(format!("ERR Rewriting config file: {error}"))
-            }
+    match tokio::task::spawn_blocking(write).await.map_err(std::io::Error::from).flatten() {
+        Ok(()) => Reply::OK,
+        Err(error) => {
+            tracing::warn!(%error, "the settings file cannot be written");
+            Reply::error(format!("ERR Rewriting config file: {error}"))
         }
-    });
+    }
 }
 
 pub fn reset_stat(front: &Front) -> Reply {

@@ -2,44 +2,75 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use acl::DEFAULT;
 use bytes::Bytes;
 use commands::{CommandError, ProxyCommand};
 use resp::{Protocol, Reply, number::parse_i64};
 
 use super::{Outcome, client, is, syntax_error};
 use crate::{
+    accounts::{Access, Context, Reason},
     clients::{Names, Side},
-    connection::Session,
+    connection::{Call, Rest, Session},
     execute::Front,
+    rights,
 };
 
-/// The only user there is.
-const USER: &[u8] = b"default";
 /// Version of Redis whose behaviour is followed.
 pub const REDIS_VERSION: &str = "7.2.6";
 
+/// AUTH and HELLO: decided by the users of the whole cluster, as far as meta can be asked.
+pub fn log_in(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call) {
+    let asks = command == ProxyCommand::Auth || args.iter().any(|word| is(word, "AUTH"));
+    let answer = move |front: &mut Front, args: &[&[u8]]| match command {
+        ProxyCommand::Auth => auth(front, args),
+        _ => hello(front, args),
+    };
+    let cluster = &front.conn.worker.cluster;
+    if !asks || cluster.is_sure() {
+        let reply = answer(front, args).unwrap_or_else(|error| error);
+        return front.reply(&reply);
+    }
+    let cluster = cluster.clone();
+    let args: Vec<Bytes> = args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
+    let token = front.open(call);
+    front.conn.run_then(token, async move {
+        // Without meta, the users that are known here have to do.
+        let _ = cluster.sure().await;
+        let rest: Rest = Box::new(move |front| {
+            let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+            answer(front, &args).unwrap_or_else(|error| error)
+        });
+        rest
+    });
+}
+
+/// By the users as they are known here.
 pub fn auth(front: &mut Front, args: &[&[u8]]) -> Outcome {
     let (user, password) = match *args {
-        [password] => (USER, password),
+        [password] => (DEFAULT, password),
         [user, password] => (user, password),
         _ => return Err(syntax_error()),
     };
-    if args.len() == 1 && !front.conn.worker.shared.settings.has_password() {
+    if args.len() == 1 && front.conn.worker.shared.accounts.are_open() {
         return Err(Reply::error(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure \
              your configuration is correct?",
         ));
     }
-    authenticate(front, user, password)?;
+    authenticate(front, user, password, b"AUTH")?;
     Ok(Reply::OK)
 }
 
-fn authenticate(front: &mut Front, user: &[u8], password: &[u8]) -> Result<(), Reply> {
-    let settings = &front.conn.worker.shared.settings;
-    if user != USER || settings.has_password() && !settings.is_password(password) {
+/// `command` is how the client asked.
+fn authenticate(front: &mut Front, user: &[u8], password: &[u8], command: &[u8]) -> Result<(), Reply> {
+    let shared = &front.conn.worker.shared;
+    let info = &front.conn.info;
+    if !front.session.access.log_in(&shared.accounts, user, password) {
+        rights::note(shared, info, Reason::Auth, Context::Toplevel, command, Bytes::copy_from_slice(user));
         return Err(Reply::error("WRONGPASS invalid username-password pair or user is disabled."));
     }
-    front.session.authenticated = true;
+    info.set_account(front.session.access.account().clone());
     Ok(())
 }
 
@@ -55,9 +86,9 @@ pub fn hello(front: &mut Front, args: &[&[u8]]) -> Outcome {
     }
     let options = hello_options(args.get(1..).unwrap_or_default())?;
     if let Some((user, password)) = options.credentials {
-        authenticate(front, user, password)?;
+        authenticate(front, user, password, b"HELLO")?;
     }
-    if !front.session.authenticated {
+    if front.session.access.needs_login() {
         return Err(Reply::error(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
              <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
@@ -135,11 +166,13 @@ pub fn reset(front: &mut Front) -> Outcome {
     if let Some(feed) = front.session.feed.take() {
         front.conn.worker.shared.monitors.leave(&feed);
     }
+    super::leave_tracking(front);
     super::leave_pubsub(front);
     front.conn.info.queued.store(-1, Relaxed);
     front.conn.info.watched.store(0, Relaxed);
-    let authenticated = !front.conn.worker.shared.settings.has_password();
-    front.session = Session::new(front.session.side, authenticated);
+    let access = Access::new(&front.conn.worker.shared.accounts);
+    front.conn.info.set_account(access.account().clone());
+    front.session = Session::new(front.session.side, access);
     let info = &front.conn.info;
     let mut names = info.names.lock();
     *names = Names { name: Bytes::new(), ..names.clone() };

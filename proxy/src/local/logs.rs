@@ -1,15 +1,12 @@
-//! TIME, MONITOR, SLOWLOG and LATENCY.
+//! TIME, MONITOR and SLOWLOG.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use commands::{CommandError, ProxyCommand};
 use resp::Reply;
 
-use super::{Outcome, integer, is, syntax_error};
-use crate::{
-    execute::Front,
-    slowlog::{Entry, Latency},
-};
+use super::{Outcome, integer, syntax_error};
+use crate::{execute::Front, slowlog::Entry};
 
 /// Entries that SLOWLOG GET shows unless told otherwise.
 const SLOWLOG_SHOWN: usize = 10;
@@ -39,15 +36,6 @@ pub fn run(front: &Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
             shared.slowlog.lock().clear();
             Ok(Reply::OK)
         }
-        P::LatencyHistory => Ok(history(front, args[1])),
-        P::LatencyLatest => Ok(latest(front)),
-        P::LatencyReset => {
-            let named = args.len() == 1 || args[1..].iter().any(|event| is(event, Latency::EVENT));
-            Ok(Reply::Int(i64::from(named && shared.latency.lock().clear())))
-        }
-        P::LatencyHistogram | P::LatencyGraph | P::LatencyDoctor => {
-            Err(Reply::error("ERR not supported: the metrics endpoint shows the distribution of latencies"))
-        }
         _ => Err(syntax_error()),
     }
 }
@@ -67,7 +55,7 @@ fn slowlog_get(front: &Front, args: &[&[u8]]) -> Outcome {
 }
 
 fn describe(entry: &Entry) -> Reply {
-    let words = entry.command.split('|').map(Reply::bulk).collect();
+    let words = entry.words.iter().cloned().map(Reply::Bulk).collect();
     Reply::Array(vec![
         Reply::Int(entry.id as i64),
         Reply::Int(entry.time_s as i64),
@@ -76,22 +64,4 @@ fn describe(entry: &Entry) -> Reply {
         Reply::bulk(&entry.client),
         Reply::Bulk(entry.client_name.clone()),
     ])
-}
-
-fn history(front: &Front, event: &[u8]) -> Reply {
-    if !is(event, Latency::EVENT) {
-        return Reply::Array(Vec::new());
-    }
-    let latency = front.conn.worker.shared.latency.lock();
-    let pair = |(time, ms): (u64, u64)| Reply::Array(vec![Reply::Int(time as i64), Reply::Int(ms as i64)]);
-    Reply::Array(latency.samples().map(pair).collect())
-}
-
-fn latest(front: &Front) -> Reply {
-    let latest = front.conn.worker.shared.latency.lock().latest();
-    let row = |(time, ms, max): (u64, u64, u64)| {
-        let numbers = [time, ms, max].map(|n| Reply::Int(n as i64));
-        Reply::Array([Reply::bulk(Latency::EVENT)].into_iter().chain(numbers).collect())
-    };
-    Reply::Array(latest.map(row).into_iter().collect())
 }

@@ -1,22 +1,31 @@
 //! Commands that the proxy executes itself: about the connection, the proxy, the table, the
 //! cluster as announced. One file a family.
 
+mod acl;
+mod alone;
 mod client;
 mod cluster;
 mod config;
 mod connection;
+mod function;
 mod info;
+mod latency;
+mod later;
 mod logs;
 mod pubsub;
+mod replication;
 mod script;
+mod tracking;
 mod transaction;
 mod watch;
 
-use commands::{Args, CommandError, ProxyCommand, Spec, functions, introspect, memory};
+use commands::{Args, CommandError, ProxyCommand, Spec, introspect, memory};
 use resp::Reply;
 
 pub use pubsub::{check_mode, leave as leave_pubsub, only_listens};
-pub use transaction::{Transaction, queue};
+pub use script::eval_sha;
+pub use tracking::leave as leave_tracking;
+pub use transaction::{Transaction, abort, queue};
 pub use watch::Watching;
 
 use crate::{connection::Call, execute::Front};
@@ -27,25 +36,33 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
     match command {
         P::Quit => connection::quit(front),
         P::ClientReply => client::reply_mode(front, args),
+        P::ClientTracking => tracking::switch(front, args, call),
+        P::AclCat
+        | P::AclDelUser
+        | P::AclDryRun
+        | P::AclGenPass
+        | P::AclGetUser
+        | P::AclList
+        | P::AclLoad
+        | P::AclLog
+        | P::AclSave
+        | P::AclSetUser
+        | P::AclUsers
+        | P::AclWhoAmI => acl::run(front, command, args, call),
+        P::Auth | P::Hello => connection::log_in(front, command, args, call),
         P::ClusterChange => cluster::change(front, args, call),
         P::ClusterMetaRaft => cluster::meta_raft(front, args, call),
         P::Exec => transaction::exec(front, call),
         P::Watch => watch::watch(front, args, call),
-        P::ClusterCountFailureReports
-        | P::ClusterCountKeysInSlot
-        | P::ClusterGetKeysInSlot
-        | P::ClusterInfo
-        | P::ClusterKeySlot
-        | P::ClusterLinks
-        | P::ClusterMyId
-        | P::ClusterMyShardId
-        | P::ClusterNodes
-        | P::ClusterReplicas
-        | P::ClusterShards
-        | P::ClusterSlots => cluster::run(front, args, call),
         P::ConfigRewrite => config::rewrite(front, call),
-        P::ScriptExists | P::ScriptFlush | P::ScriptLoad => script::run(front, command, args, call),
+        P::ConfigSet => config::set(front, args, call),
+        P::ScriptKill => script::kill(front, b"script", call),
+        P::FunctionKill => script::kill(front, b"function", call),
         P::Info => info::run(front, args, call),
+        _ if cluster::is_question(command) => cluster::run(front, args, call),
+        _ if script::is_about_all(command) => script::run(front, command, args, call),
+        _ if function::executes(command) => function::run(front, command, args, call),
+        _ if replication::waits(command) => replication::run(front, command, args, call),
         _ if pubsub::waits(command) => pubsub::run(front, command, args, call),
         _ => {
             let reply = immediate(front, command, args, call.spec).unwrap_or_else(|error| error);
@@ -62,32 +79,18 @@ pub fn is_immediate(command: ProxyCommand) -> bool {
         command,
         P::Quit
             | P::ClientReply
+            | P::ClientCaching
+            | P::ClientTracking
             | P::ClusterChange
             | P::ClusterMetaRaft
             | P::Exec
             | P::Watch
-            | P::ClusterCountFailureReports
-            | P::ClusterCountKeysInSlot
-            | P::ClusterGetKeysInSlot
-            | P::ClusterInfo
-            | P::ClusterKeySlot
-            | P::ClusterLinks
-            | P::ClusterMyId
-            | P::ClusterMyShardId
-            | P::ClusterNodes
-            | P::ClusterReplicas
-            | P::ClusterShards
-            | P::ClusterSlots
-            | P::ConfigRewrite
-            | P::ScriptExists
-            | P::ScriptFlush
-            | P::ScriptLoad
-            | P::Info
-            | P::Auth
-            | P::Hello
+            | P::ScriptKill
+            | P::FunctionKill
             | P::Reset
             | P::Monitor
-    ) && !pubsub::waits(command)
+    ) && !later::waits(Some(command))
+        && !acl::waits(command)
 }
 
 /// Executes a command that needs nothing from elsewhere.
@@ -95,8 +98,17 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
     use ProxyCommand as P;
     let table = Args::new(args);
     match command {
+        P::Alone => alone::run(args, spec),
         P::Auth => connection::auth(front, args),
         P::Hello => connection::hello(front, args),
+        P::AclCat
+        | P::AclDryRun
+        | P::AclGenPass
+        | P::AclGetUser
+        | P::AclList
+        | P::AclLog
+        | P::AclUsers
+        | P::AclWhoAmI => acl::immediate(front, command, args),
         P::Ping if pubsub::only_listens(front) => pubsub::ping(args),
         P::Ping => connection::ping(args),
         P::Echo => Ok(Reply::bulk(args[0])),
@@ -104,6 +116,7 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::Select => connection::select(front, args),
         P::Asking | P::ReadOnly | P::ReadWrite => connection::cluster_mode(front, command),
         P::Monitor => logs::monitor(front),
+        P::ClientCaching | P::ClientGetRedir | P::ClientTrackingInfo => tracking::run(front, command, args),
         P::ClientGetName
         | P::ClientId
         | P::ClientInfo
@@ -131,31 +144,24 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::CommandGetKeysAndFlags => introspect::get_keys_and_flags(&table).map_err(Reply::from),
         P::CommandInfo => Ok(introspect::info(&table)),
         P::CommandList => introspect::list(&table).map_err(Reply::from),
-        P::FunctionDump => Ok(functions::dump()),
-        P::FunctionList => functions::list(&table).map_err(Reply::from),
-        P::FunctionRestore => functions::restore(&table).map_err(Reply::from),
-        P::FunctionStats => Ok(functions::stats()),
         P::MemoryDoctor => Ok(memory::doctor()),
         P::MemoryMallocStats => Ok(memory::malloc_stats()),
         P::MemoryPurge => Ok(memory::purge()),
         P::MemoryStats => Ok(memory::stats(info::resident_bytes())),
         P::Debug => Err(CommandError::DebugDisabled.into()),
         P::ScriptDebug => Err(Reply::error("ERR scripts cannot be debugged here")),
-        P::ScriptKill => Err(Reply::error("NOTBUSY No scripts in execution right now.")),
         P::Help => Ok(introspect::help(spec)),
         P::ConfigGet => Ok(config::get(front, args)),
-        P::ConfigSet => config::set(front, args),
+        P::ConfigSet => config::set_here(front, args),
         P::ConfigResetStat => Ok(config::reset_stat(front)),
         P::Time => Ok(logs::time(front)),
-        P::SlowlogGet
-        | P::SlowlogLen
-        | P::SlowlogReset
-        | P::LatencyDoctor
+        P::SlowlogGet | P::SlowlogLen | P::SlowlogReset => logs::run(front, command, args),
+        P::LatencyDoctor
         | P::LatencyGraph
         | P::LatencyHistogram
         | P::LatencyHistory
         | P::LatencyLatest
-        | P::LatencyReset => logs::run(front, command, args),
+        | P::LatencyReset => latency::run(front, command, args),
         _ => Err(Reply::error("ERR the command cannot be executed here")),
     }
 }

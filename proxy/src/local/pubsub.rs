@@ -47,7 +47,7 @@ fn wish(command: ProxyCommand) -> Option<Wish> {
 
 pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call) {
     if let Some(refusal) = elsewhere(front, args, call.spec) {
-        return front.reply(&refusal);
+        return front.reject(&refusal);
     }
     match wish(command) {
         Some(Wish::Publish(kind)) => publish(front, kind, args, call),
@@ -84,6 +84,8 @@ fn words(kind: Kind) -> (&'static str, &'static str) {
         Kind::Channel => ("subscribe", "unsubscribe"),
         Kind::Pattern => ("psubscribe", "punsubscribe"),
         Kind::Shard => ("ssubscribe", "sunsubscribe"),
+        // Clients do not subscribe to prefixes.
+        Kind::Prefix => ("", ""),
     }
 }
 
@@ -202,7 +204,7 @@ impl Client {
 
 /// Confirmations are sent whatever CLIENT REPLY says, and later commands wait for them.
 fn confirm_later(front: &Front, call: Call, pending: Pending) {
-    let token = front.conn.open(call, false);
+    let token = front.open_always(call);
     front.conn.hold_messages(token);
     front.conn.run_later(token, front.session.protocol, pending.resolve());
 }
@@ -288,6 +290,7 @@ pub fn ping(args: &[&[u8]]) -> Outcome {
 /// Nothing is subscribed to any more.
 pub fn leave(front: &mut Front) {
     if let Some(subscriber) = front.session.subscriber.take() {
+        subscriber.clear();
         let shared: &Arc<_> = &front.conn.worker.shared;
         shared.pubsub.leave(shared.now_ms(), &subscriber);
     }

@@ -13,6 +13,7 @@ use crate::{
     backend_api::Target,
     connection::{Call, Rest},
     execute::Front,
+    namespaces,
 };
 
 /// Keys that one client may watch.
@@ -55,8 +56,9 @@ pub fn watch(front: &mut Front, args: &[&[u8]], call: Call) {
     if front.session.transaction.is_some() {
         return front.reply(&Reply::error("ERR WATCH inside MULTI is not allowed"));
     }
-    if let Some(refusal) = front.elsewhere(args, call.spec) {
-        return front.reply(&refusal);
+    let refusal = front.elsewhere(args, call.spec);
+    if let Some(refusal) = refusal.or_else(|| namespaces::refusal(front, args, call.spec)) {
+        return front.reject(&refusal);
     }
     if front.session.watching.len() + args.len() > KEYS_MAX {
         return front.reply(&Reply::error("ERR too many keys are watched"));
@@ -91,7 +93,7 @@ pub fn watch(front: &mut Front, args: &[&[u8]], call: Call) {
 fn ask_token(front: &Front, key: &[u8]) -> impl Future<Output = Result<Bytes, Reply>> + use<> {
     let mut asker = front.asker();
     asker.protocol = Protocol::Resp2;
-    let spec = commands::by_id(Id::WatchTokens as u16).expect("every id has a row");
+    let spec = Id::WatchTokens.spec();
     let args = vec![Bytes::copy_from_slice(key)];
     let question = Question { asker, target: Target::Slot(slot_of(key)), spec, args, writes: false };
     let answer = ask_this(&*front.conn.worker.backend, &question, 0);

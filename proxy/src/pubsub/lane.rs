@@ -45,6 +45,11 @@ impl<W> Item<W> {
         matches!(self.action, Action::Publish(_))
     }
 
+    /// It lets something be told from here on.
+    pub fn begins(&self) -> bool {
+        matches!(self.action, Action::Subscribers(1..))
+    }
+
     /// Bytes it occupies, about.
     pub fn weight(&self) -> usize {
         let payload = if let Action::Publish(payload) = &self.action { payload.len() } else { 0 };

@@ -14,7 +14,7 @@ use topology::{GroupId, StoreId, slot_of};
 
 use super::{
     lane::{Action, Item, Lane, Next},
-    topic::Topic,
+    topic::{Kind, Topic},
 };
 use crate::{
     backend::{RoutedGroup, Routes},
@@ -177,20 +177,22 @@ impl<W> Lanes<W> {
         self.routes.address(store).cloned()
     }
 
-    pub fn answered(&mut self, now_ms: u64, store: StoreId, answer: &EventAnswer) {
+    /// Answers the prefix of which a leader tells since now, if that is so.
+    pub fn answered(&mut self, now_ms: u64, store: StoreId, answer: &EventAnswer) -> Option<Topic> {
         let group = GroupId(answer.group);
-        let Some(lane) = self.lanes.get_mut(&group) else { return };
+        let lane = self.lanes.get_mut(&group)?;
         if lane.target != Some(store) || !lane.expects(answer.id, answer.attempt) {
-            return;
+            return None;
         }
         let next = match answer.refusal() {
             Refusal::None | Refusal::Overloaded => {
                 let taken = answer.refusal() == Refusal::None;
-                let Some(item) = lane.answered(taken) else { return };
+                let item = lane.answered(taken)?;
                 self.bytes = self.bytes.saturating_sub(item.weight());
                 let outcome = if taken { Ok(answer.receivers) } else { Err(RouteError::Overloaded) };
+                let begins = taken && item.waiter.is_none() && item.begins();
                 self.effects.done.extend(item.waiter.map(|waiter| (waiter, outcome)));
-                return;
+                return (begins && item.topic.kind == Kind::Prefix).then_some(item.topic);
             }
             Refusal::WrongGroup => Next::Same,
             _ => match StoreId(answer.leader_hint) {
@@ -202,6 +204,7 @@ impl<W> Lanes<W> {
         if next == Next::Same {
             self.move_messages(now_ms);
         }
+        None
     }
 
     /// A store gave up what it knew of a group.

@@ -37,10 +37,12 @@ use std::{
 use bytes::Bytes;
 use commands::glob;
 use parking_lot::{Mutex, MutexGuard};
-use proto::v1::{Event, EventMessage, EventReply, TopicKind, event};
+use proto::v1::{Event, EventChanged, EventMessage, EventReply, TopicKind, event};
 use tokio::sync::{Notify, oneshot};
 use topology::StoreId;
 
+#[cfg(test)]
+pub use self::subscriber::tests::subscriber as subscriber_for_tests;
 use self::{
     lanes::Lanes,
     registry::{Message, Registry},
@@ -50,13 +52,20 @@ pub use self::{
     mailbox::{Mailbox, Publications},
     registry::Counts,
     stream::run,
-    subscriber::{OutputLimits, Subscriber},
+    subscriber::{Feed, OutputLimits, Pushed, Subscriber},
     topic::{Kind, Topic},
 };
 use crate::backend_api::RouteError;
 
 /// Publishers and groups whose last message is remembered; beyond, all are forgotten.
 const SEEN_MAX: usize = 4096;
+
+/// What is told of keys with a prefix.
+pub enum KeyNews {
+    Changed(EventChanged),
+    /// A leader tells of them since now: what it has changed before is not known.
+    Renewed(Bytes),
+}
 
 /// Who is told how something ended.
 enum Waiter {
@@ -183,6 +192,26 @@ impl Hub {
         (shown, settled)
     }
 
+    /// Leaders tell, or need not tell any more, of keys that begin in these ways. Resolves when they know.
+    pub fn follow_prefixes(&self, now_ms: u64, prefixes: &[Bytes], follow: bool) -> Settled {
+        let mut state = self.state.lock();
+        let topic = |prefix: &Bytes| (Topic { kind: Kind::Prefix, name: prefix.clone() }, u64::from(follow));
+        let settled = state.tell(now_ms, 0, prefixes.iter().map(topic).collect(), false);
+        self.settle(state, now_ms);
+        settled
+    }
+
+    /// Whether there are leaders that could tell of changes.
+    pub fn knows_leaders(&self) -> Result<(), RouteError> {
+        let anywhere = Topic { kind: Kind::Prefix, name: Bytes::new() };
+        self.state.lock().lanes.places(&anywhere).map(drop)
+    }
+
+    /// What this process is called among all.
+    pub fn publisher(&self) -> u64 {
+        self.publisher
+    }
+
     /// What a client subscribes to.
     pub fn topics_of(&self, client: u64, kind: Kind) -> Vec<Topic> {
         self.state.lock().registry.topics_of(client, kind)
@@ -245,20 +274,22 @@ impl Hub {
         self.state.lock().registry.clients()
     }
 
-    /// What a store said.
-    fn received(&self, now_ms: u64, limits: OutputLimits, store: StoreId, reply: EventReply) {
+    /// What a store said; answers what it told of keys.
+    fn received(&self, now_ms: u64, limits: OutputLimits, store: StoreId, reply: EventReply) -> Vec<KeyNews> {
         let mut state = self.state.lock();
-        let mut told = Vec::new();
+        let (mut told, mut news) = (Vec::new(), Vec::new());
         for event in reply.events.into_iter().filter_map(|Event { event }| event) {
             match event {
                 event::Event::Answer(answer) => {
-                    state.lanes.answered(now_ms, store, &answer);
+                    let renewed = state.lanes.answered(now_ms, store, &answer);
+                    news.extend(renewed.map(|topic| KeyNews::Renewed(topic.name)));
                     // A subscription is in force for the messages behind its answer.
                     state.tell_waiters(now_ms, &mut told);
                 }
                 event::Event::ClosedGroup(group) => {
                     state.lanes.closed(now_ms, store, topology::GroupId(group));
                 }
+                event::Event::Changed(changed) => news.push(KeyNews::Changed(changed)),
                 event::Event::Message(message) => {
                     self.figures.messages.fetch_add(1, Relaxed);
                     let cut_off = state.deliver(message, limits, now_ms);
@@ -267,6 +298,7 @@ impl Hub {
             }
         }
         self.finish(state, now_ms, told);
+        news
     }
 
     /// Does what the lanes ask for.
@@ -378,7 +410,7 @@ impl State {
         }
         let kind = match message.kind() {
             TopicKind::Shard => Kind::Shard,
-            TopicKind::Channel | TopicKind::Pattern => Kind::Channel,
+            TopicKind::Channel | TopicKind::Pattern | TopicKind::Prefix => Kind::Channel,
         };
         let message = Message { kind, channel: message.channel, payload: message.payload };
         self.registry.deliver(&message, limits, now_ms)

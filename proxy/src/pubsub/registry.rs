@@ -46,6 +46,7 @@ impl Counts {
         match kind {
             Kind::Channel | Kind::Pattern => self.channels + self.patterns,
             Kind::Shard => self.shards,
+            Kind::Prefix => 0,
         }
     }
 }
@@ -70,6 +71,8 @@ impl Registry {
             Kind::Channel => &self.channels,
             Kind::Pattern => &self.patterns,
             Kind::Shard => &self.shards,
+            // No client has a seat there.
+            Kind::Prefix => &self.patterns,
         }
     }
 
@@ -78,6 +81,7 @@ impl Registry {
             Kind::Channel => &mut self.channels,
             Kind::Pattern => &mut self.patterns,
             Kind::Shard => &mut self.shards,
+            Kind::Prefix => &mut self.patterns,
         }
     }
 
@@ -103,6 +107,8 @@ impl Registry {
                 Kind::Channel => counts.channels += 1,
                 Kind::Pattern => counts.patterns += 1,
                 Kind::Shard => counts.shards += 1,
+                // No client subscribes to one.
+                Kind::Prefix => {}
             }
         }
         counts

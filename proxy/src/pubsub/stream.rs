@@ -130,7 +130,8 @@ async fn converse(
     loop {
         let reply = replies.message().await?.ok_or(StreamError::Closed)?;
         let limits = shared.settings.pubsub_limits();
-        shared.pubsub.received(shared.now_ms(), limits, store, reply);
+        let news = shared.pubsub.received(shared.now_ms(), limits, store, reply);
+        news.into_iter().for_each(|news| shared.tracking.heard(shared, news));
     }
 }
 

@@ -27,8 +27,12 @@ pub enum Pushed {
     CutOff,
 }
 
+/// Messages on their way to one client, wherever they come from.
 #[derive(Debug, Default)]
-struct Feed {
+pub struct Feed(Mutex<Messages>);
+
+#[derive(Debug, Default)]
+struct Messages {
     /// Shared among the subscribers of a message.
     messages: VecDeque<Bytes>,
     bytes: usize,
@@ -41,13 +45,14 @@ struct Feed {
 /// See the module's documentation.
 pub struct Subscriber {
     pub info: Arc<ClientInfo>,
-    /// Held for a push or a take. Written by whoever delivers, read by the connection's task.
-    feed: Mutex<Feed>,
+    /// Of `info`. Locked for a push or a take; written by whoever delivers, read by the connection's task.
+    feed: Arc<Feed>,
 }
 
 impl Subscriber {
     pub fn new(info: Arc<ClientInfo>) -> Arc<Self> {
-        Arc::new(Self { info, feed: Mutex::default() })
+        let feed = info.feed();
+        Arc::new(Self { info, feed })
     }
 
     pub fn is_resp3(&self) -> bool {
@@ -56,14 +61,14 @@ impl Subscriber {
 
     /// Adds a message, unless too much waits already.
     pub fn push(&self, message: &Bytes, limits: OutputLimits, now_ms: u64) -> Pushed {
-        let mut feed = self.feed.lock();
+        let mut feed = self.feed.0.lock();
         if feed.closed {
             return Pushed::Waits;
         }
         feed.bytes += message.len();
         feed.messages.push_back(message.clone());
         if feed.is_beyond(limits, now_ms) {
-            *feed = Feed { closed: true, ..Feed::default() };
+            *feed = Messages { closed: true, ..Messages::default() };
             drop(feed);
             self.info.kill();
             return Pushed::CutOff;
@@ -78,7 +83,7 @@ impl Subscriber {
 
     /// Hands messages to `out` until it has `room` bytes of them or more.
     pub fn take(&self, room: usize, mut out: impl FnMut(&[u8])) {
-        let mut feed = self.feed.lock();
+        let mut feed = self.feed.0.lock();
         let mut taken = 0;
         while taken < room
             && let Some(message) = feed.messages.pop_front()
@@ -93,16 +98,22 @@ impl Subscriber {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.feed.lock().messages.is_empty()
+        self.feed.0.lock().messages.is_empty()
     }
 
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
-        self.feed.lock().bytes
+        self.feed.0.lock().bytes
+    }
+
+    /// Drops what waits.
+    pub fn clear(&self) {
+        let mut feed = self.feed.0.lock();
+        *feed = Messages { closed: feed.closed, ..Messages::default() };
     }
 }
 
-impl Feed {
+impl Messages {
     fn is_beyond(&mut self, limits: OutputLimits, now_ms: u64) -> bool {
         let reaches = |limit: usize| limit > 0 && self.bytes > limit;
         if reaches(limits.hard_bytes) {

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use proto::v1::TopicKind;
 use topology::{Slot, slot_of};
 
-/// Channels and patterns know one another; shard channels are a world of their own.
+/// Channels and patterns know one another; shard channels are a world of their own, and prefixes are
+/// those of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Channel,
     Pattern,
     Shard,
+    Prefix,
 }
 
 impl Kind {
@@ -18,6 +20,7 @@ impl Kind {
             Self::Channel => TopicKind::Channel,
             Self::Pattern => TopicKind::Pattern,
             Self::Shard => TopicKind::Shard,
+            Self::Prefix => TopicKind::Prefix,
         }
     }
 
@@ -27,6 +30,8 @@ impl Kind {
             Self::Channel => "message",
             Self::Pattern => "pmessage",
             Self::Shard => "smessage",
+            // Clients are told otherwise.
+            Self::Prefix => "invalidate",
         }
     }
 }
@@ -52,7 +57,7 @@ impl Topic {
     pub fn slot(&self) -> Option<Slot> {
         let is_notification = || NOTIFICATIONS.iter().any(|prefix| self.name.starts_with(prefix));
         match self.kind {
-            Kind::Pattern => None,
+            Kind::Pattern | Kind::Prefix => None,
             Kind::Channel if is_notification() => None,
             Kind::Channel | Kind::Shard => Some(slot_of(&self.name)),
         }

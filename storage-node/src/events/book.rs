@@ -15,6 +15,8 @@ pub enum Kind {
     Pattern,
     /// A channel of sharded pub/sub; patterns do not match it.
     Shard,
+    /// Keys that begin so: who changes them is told.
+    Prefix,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
             TopicKind::Channel => Self::Channel,
             TopicKind::Pattern => Self::Pattern,
             TopicKind::Shard => Self::Shard,
+            TopicKind::Prefix => Self::Prefix,
         }
     }
 
@@ -31,6 +34,7 @@ impl Kind {
             Self::Channel => TopicKind::Channel,
             Self::Pattern => TopicKind::Pattern,
             Self::Shard => TopicKind::Shard,
+            Self::Prefix => TopicKind::Prefix,
         }
     }
 }
@@ -49,6 +53,7 @@ struct Group {
     channels: BTreeMap<Bytes, Streams>,
     patterns: BTreeMap<Bytes, Streams>,
     shards: BTreeMap<Bytes, Streams>,
+    prefixes: BTreeMap<Bytes, Streams>,
 }
 
 impl Group {
@@ -57,15 +62,16 @@ impl Group {
             Kind::Channel => &mut self.channels,
             Kind::Pattern => &mut self.patterns,
             Kind::Shard => &mut self.shards,
+            Kind::Prefix => &mut self.prefixes,
         }
     }
 
-    fn all(&mut self) -> [&mut BTreeMap<Bytes, Streams>; 3] {
-        [&mut self.channels, &mut self.patterns, &mut self.shards]
+    fn all(&mut self) -> [&mut BTreeMap<Bytes, Streams>; 4] {
+        [&mut self.channels, &mut self.patterns, &mut self.shards, &mut self.prefixes]
     }
 
     fn len(&self) -> usize {
-        self.channels.len() + self.patterns.len() + self.shards.len()
+        self.channels.len() + self.patterns.len() + self.shards.len() + self.prefixes.len()
     }
 }
 
@@ -93,6 +99,11 @@ pub struct Book {
 impl Book {
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
+    }
+
+    /// Whether anybody subscribes to anything in the group.
+    pub fn has_group(&self, group: u64) -> bool {
+        self.groups.contains_key(&group)
     }
 
     /// Groups with a topic.
@@ -158,6 +169,30 @@ impl Book {
         audience
     }
 
+    /// Whether anybody asked for keys by their beginnings.
+    pub fn has_prefixes(&self) -> bool {
+        self.groups.values().any(|group| !group.prefixes.is_empty())
+    }
+
+    /// The beginnings of keys of one group that somebody asked for, with the streams that did.
+    pub fn prefixes(&self, group: u64) -> impl Iterator<Item = (&Bytes, impl Iterator<Item = u64>)> {
+        let prefixes = self.groups.get(&group).into_iter().flat_map(|group| &group.prefixes);
+        prefixes.map(|(prefix, streams)| (prefix, streams.keys().copied()))
+    }
+
+    /// How many a channel has in any group, and those whose patterns match it in `group`.
+    pub fn receivers(&self, group: u64, kind: Kind, channel: &[u8]) -> u64 {
+        let is_shard = kind == Kind::Shard;
+        let named = self.groups.values().filter_map(|group| match is_shard {
+            true => group.shards.get(channel),
+            false => group.channels.get(channel),
+        });
+        let patterns = self.groups.get(&group).filter(|_| !is_shard).map(|group| &group.patterns);
+        let matching = patterns.into_iter().flatten();
+        let matching = matching.filter(|(pattern, _)| datatypes::glob::matches(pattern, channel));
+        named.chain(matching.map(|(_, streams)| streams)).flat_map(Streams::values).sum()
+    }
+
     pub fn drop_stream(&mut self, stream: u64) {
         self.groups.retain(|_, group| {
             for topics in group.all() {
@@ -202,17 +237,19 @@ mod tests {
     #[test]
     fn nothing_is_kept_without_subscribers() {
         let mut book = Book::default();
-        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+        let kinds = [Kind::Channel, Kind::Pattern, Kind::Shard, Kind::Prefix];
+        for kind in kinds {
             book.subscribe(1, 5, kind, b"a", 1).unwrap();
             book.subscribe(2, 5, kind, b"a", 1).unwrap();
         }
         book.subscribe(1, 6, Kind::Channel, b"b", 1).unwrap();
         assert_eq!(book.drop_group(6), BTreeSet::from([1]));
         book.drop_stream(1);
-        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+        assert_eq!(book.prefixes(5).map(|(_, streams)| streams.count()).sum::<usize>(), 1);
+        for kind in kinds {
             book.subscribe(2, 5, kind, b"a", 0).unwrap();
             book.subscribe(2, 5, kind, b"never", 0).unwrap();
         }
-        assert!(book.is_empty());
+        assert!(book.is_empty() && !book.has_prefixes());
     }
 }

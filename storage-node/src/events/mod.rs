@@ -10,18 +10,28 @@
 //! - A stream that does not take its events is ended; it never holds up another one.
 
 mod book;
+mod changed;
+mod keyspace;
 mod outbox;
 mod service;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use proto::v1::{Event, EventMessage, event};
+use proto::v1::{Event, EventChanged, EventMessage, event};
 use tokio::sync::Notify;
 
 use book::Book;
 pub use book::{Full, Kind};
+pub use changed::ChangedKeys;
+pub use keyspace::Announced;
 use outbox::Outbox;
 pub use service::{EventsService, watch_leadership};
 
@@ -46,6 +56,8 @@ pub struct Hub {
     state: Mutex<State>,
     /// Signalled at the first subscription.
     in_use: Notify,
+    /// Somebody wants to be told of keys by their beginnings.
+    broadcasts: AtomicBool,
 }
 
 impl Hub {
@@ -62,6 +74,7 @@ impl Hub {
         let mut state = self.state.lock();
         state.streams.remove(&stream);
         state.book.drop_stream(stream);
+        self.broadcasts.store(state.book.has_prefixes(), Relaxed);
     }
 
     /// So many clients behind `stream` subscribe to the topic from here on.
@@ -76,6 +89,9 @@ impl Hub {
         let mut state = self.state.lock();
         let was_in_use = !state.book.is_empty();
         state.book.subscribe(stream, group, kind, name, subscribers)?;
+        if kind == Kind::Prefix {
+            self.broadcasts.store(state.book.has_prefixes(), Relaxed);
+        }
         if !was_in_use {
             self.in_use.notify_one();
         }
@@ -100,10 +116,52 @@ impl Hub {
         audience.receivers
     }
 
+    /// Clients that a message would be sent to, as far as is known here: patterns are known to the leader of
+    /// every group, a channel to that of its slot.
+    pub fn receivers(&self, group: u64, kind: Kind, channel: &[u8]) -> u64 {
+        self.state.lock().book.receivers(group, kind, channel)
+    }
+
+    /// Tells who subscribes what happened to keys of `group`.
+    pub fn announce(&self, group: u64, events: &[Announced]) {
+        if !self.state.lock().book.has_group(group) {
+            return;
+        }
+        for (channel, payload) in events.iter().flat_map(Announced::messages) {
+            self.publish(group, Kind::Channel, channel, payload, Origin::default());
+        }
+    }
+
+    /// Whether anybody is to be told of keys by their beginnings.
+    pub fn broadcasts(&self) -> bool {
+        self.broadcasts.load(Relaxed)
+    }
+
+    /// Tells what one entry changed: one event for each beginning of keys that is asked for.
+    pub fn announce_changes(&self, group: u64, changed: &ChangedKeys) {
+        let state = self.state.lock();
+        let mut flushed = BTreeSet::new();
+        for (prefix, streams) in state.book.prefixes(group) {
+            let event = changed.event(group, prefix);
+            for stream in streams {
+                let Some(outbox) = state.streams.get(&stream) else { continue };
+                if changed.flushed && flushed.insert(stream) {
+                    let everything = EventChanged { group, everything: true, ..EventChanged::default() };
+                    outbox.push(event::Event::Changed(everything));
+                }
+                if let Some(event) = &event {
+                    outbox.push(event::Event::Changed(event.clone()));
+                }
+            }
+        }
+    }
+
     /// The replica here leads `group` no more.
     pub fn close(&self, group: u64) {
         let mut state = self.state.lock();
-        for stream in state.book.drop_group(group) {
+        let streams = state.book.drop_group(group);
+        self.broadcasts.store(state.book.has_prefixes(), Relaxed);
+        for stream in streams {
             if let Some(outbox) = state.streams.get(&stream) {
                 outbox.push(event::Event::ClosedGroup(group));
             }
@@ -120,6 +178,7 @@ impl Hub {
 fn weight(event: &event::Event) -> usize {
     let content = match event {
         event::Event::Message(message) => message.channel.len() + message.payload.len(),
+        event::Event::Changed(changed) => changed::weight(changed),
         event::Event::Answer(_) | event::Event::ClosedGroup(_) => 0,
     };
     content + size_of::<Event>()
@@ -192,6 +251,40 @@ mod tests {
         assert_eq!(drained(&first), [event::Event::ClosedGroup(GROUP)]);
         assert!(drained(&second).is_empty(), "it did not subscribe there");
         assert!(hub.groups().is_empty());
+    }
+
+    #[test]
+    fn changes_are_told_by_prefix_and_once_for_each() {
+        let hub = Hub::default();
+        let ((one, first), (two, second)) = (hub.join(), hub.join());
+        assert!(!hub.broadcasts());
+        hub.subscribe(one, GROUP, Kind::Prefix, b"a:", 1).unwrap();
+        hub.subscribe(one, GROUP, Kind::Prefix, b"b:", 1).unwrap();
+        hub.subscribe(two, GROUP, Kind::Prefix, b"", 1).unwrap();
+        assert!(hub.broadcasts());
+        let mut changed = ChangedKeys::default();
+        for (key, writer) in [("a:1", 7), ("c:1", 0), ("a:2", 0)] {
+            changed.add(Bytes::from(key), writer);
+        }
+        hub.announce_changes(GROUP, &changed);
+        hub.announce_changes(GROUP + 1, &changed);
+        let told = |outbox: &Outbox| {
+            let events = drained(outbox).into_iter().map(|event| match event {
+                event::Event::Changed(changed) => (changed.prefix, changed.keys, changed.writers),
+                other => panic!("{other:?}"),
+            });
+            events.collect::<Vec<_>>()
+        };
+        let keys = |names: &[&'static str]| names.iter().map(|name| Bytes::from(*name)).collect::<Vec<_>>();
+        assert_eq!(told(&first), [(Bytes::from("a:"), keys(&["a:1", "a:2"]), vec![7, 0])]);
+        assert_eq!(told(&second), [(Bytes::new(), keys(&["a:1", "a:2", "c:1"]), vec![7, 0, 0])]);
+        let mut flushed = ChangedKeys::default();
+        flushed.flushed = true;
+        hub.announce_changes(GROUP, &flushed);
+        let everything = |outbox: &Outbox| drained(outbox).len();
+        assert_eq!((everything(&first), everything(&second)), (1, 1));
+        hub.close(GROUP);
+        assert!(!hub.broadcasts());
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Conversation {
 fn meets_at_its_slot(item: &EventItem) -> bool {
     let is_notification = || NOTIFICATIONS.iter().any(|prefix| item.name.starts_with(prefix));
     match (item.kind(), &item.action) {
-        (TopicKind::Pattern, _) => false,
+        (TopicKind::Pattern | TopicKind::Prefix, _) => false,
         (TopicKind::Channel, Some(Action::Subscribers(_))) => !is_notification(),
         // Who gave a slot away may also drop what was subscribed there.
         (TopicKind::Channel | TopicKind::Shard, _) => item.action != Some(Action::Subscribers(0)),

@@ -4,10 +4,12 @@
 //! ```text
 //! entry    := version:u8=1  term:u64le  time_ms:u64le
 //!             len:varint ops  len:varint counts  len:varint sessions  len:varint slots
+//!             [ len:varint namespaces ]
 //! op       := 1 key value | 2 key | 3 from to            (byte strings: len:varint bytes)
 //! count    := db:u8  delta:i64le
 //! session  := id:u64le  seq:u64le  acked:u64le  replies:bytes      seq 0: the session is dropped
 //! slots    := version:u64le  n × ( first:u16le last:u16le )        present when slots changed
+//! namespaces := version:u64le  JSON                           present when namespaces changed
 //! ```
 //!
 //! `term` is the term the commands were evaluated in; an entry that ended up under another term is
@@ -15,12 +17,14 @@
 
 use bytes::{Buf, Bytes};
 use commands::wire::{put_bytes, put_varint};
+use topology::Namespaces;
 
 const VERSION: u8 = 1;
 const OP_PUT: u8 = 1;
 const OP_DELETE: u8 = 2;
 const OP_DELETE_RANGE: u8 = 3;
 const HEAD_BYTES: usize = 17;
+const COUNT_BYTES: usize = 9;
 
 /// The entry cannot be read: damage, or a build that is too old.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,18 @@ pub type SlotRanges = Vec<(u16, u16)>;
 pub struct Mark {
     ops: usize,
     counts: usize,
+    sessions: usize,
+}
+
+impl Mark {
+    /// The same place when everything before `front` is gone.
+    pub fn less(&self, front: &Self) -> Self {
+        Self {
+            ops: self.ops - front.ops,
+            counts: self.counts - front.counts,
+            sessions: self.sessions - front.sessions,
+        }
+    }
 }
 
 /// Collects effects until they are proposed.
@@ -44,6 +60,7 @@ pub struct EffectsBuilder {
     counts: Vec<u8>,
     sessions: Vec<u8>,
     slots: Vec<u8>,
+    namespaces: Vec<u8>,
 }
 
 impl EffectsBuilder {
@@ -89,19 +106,48 @@ impl EffectsBuilder {
         }
     }
 
-    /// The present end of operations and counts.
-    pub fn mark(&self) -> Mark {
-        Mark { ops: self.ops.len(), counts: self.counts.len() }
+    /// Which keys are namespaces from here on, and the version of the topology that says so.
+    pub fn namespaces(&mut self, version: u64, namespaces: &Namespaces) {
+        self.namespaces.clear();
+        self.namespaces.extend_from_slice(&version.to_le_bytes());
+        let json = serde_json::to_vec(namespaces).expect("rules have a form in JSON");
+        self.namespaces.extend_from_slice(&json);
     }
 
-    /// Forgets the operations and counts added since `mark`.
+    /// The present end of operations, counts and sessions.
+    pub fn mark(&self) -> Mark {
+        Mark { ops: self.ops.len(), counts: self.counts.len(), sessions: self.sessions.len() }
+    }
+
+    /// Splits off what was there at `mark`; changes of slots and namespaces belong to it.
+    pub fn split(&mut self, mark: &Mark) -> Self {
+        let split = |section: &mut Vec<u8>, at: usize| {
+            let rest = section.split_off(at);
+            std::mem::replace(section, rest)
+        };
+        Self {
+            ops: split(&mut self.ops, mark.ops),
+            counts: split(&mut self.counts, mark.counts),
+            sessions: split(&mut self.sessions, mark.sessions),
+            slots: std::mem::take(&mut self.slots),
+            namespaces: std::mem::take(&mut self.namespaces),
+        }
+    }
+
+    /// By how much it changes the count of each database.
+    pub fn counts(&self) -> impl Iterator<Item = (u8, i64)> {
+        let (counts, _) = self.counts.as_chunks::<COUNT_BYTES>();
+        counts.iter().map(|[db, delta @ ..]| (*db, i64::from_le_bytes(*delta)))
+    }
+
+    /// Forgets the operations and counts added since `mark`; no session ended since.
     pub fn rewind(&mut self, mark: Mark) {
         self.ops.truncate(mark.ops);
         self.counts.truncate(mark.counts);
     }
 
     pub fn len(&self) -> usize {
-        self.ops.len() + self.counts.len() + self.sessions.len() + self.slots.len()
+        self.ops.len() + self.counts.len() + self.sessions.len() + self.slots.len() + self.namespaces.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -119,6 +165,10 @@ impl EffectsBuilder {
             put_varint(&mut out, section.len());
             out.extend_from_slice(section);
             section.clear();
+        }
+        if !self.namespaces.is_empty() {
+            put_bytes(&mut out, &self.namespaces);
+            self.namespaces.clear();
         }
         Bytes::from(out)
     }
@@ -151,6 +201,7 @@ pub struct Effects {
     counts: Bytes,
     sessions: Bytes,
     slots: Bytes,
+    namespaces: Bytes,
 }
 
 impl Effects {
@@ -167,6 +218,7 @@ impl Effects {
             counts: take_string(&mut rest)?,
             sessions: take_string(&mut rest)?,
             slots: take_string(&mut rest)?,
+            namespaces: if rest.is_empty() { Bytes::new() } else { take_string(&mut rest)? },
         };
         if rest.is_empty() { Ok(effects) } else { Err(Malformed("trailing bytes")) }
     }
@@ -203,6 +255,17 @@ impl Effects {
             ranges.push((take_u16(&mut rest)?, take_u16(&mut rest)?));
         }
         Ok(Some((version, ranges)))
+    }
+
+    /// Which keys are namespaces from this entry on, and the version of the topology that says so.
+    pub fn namespaces(&self) -> Result<Option<(u64, Namespaces)>, Malformed> {
+        if self.namespaces.is_empty() {
+            return Ok(None);
+        }
+        let mut rest = self.namespaces.clone();
+        let version = take_u64(&mut rest)?;
+        let namespaces = serde_json::from_slice(&rest).map_err(|_| Malformed("namespaces"))?;
+        Ok(Some((version, namespaces)))
     }
 }
 
@@ -267,6 +330,7 @@ mod tests {
         b.session(11, 5, 4, b"+OK\r\n");
         b.drop_session(12);
         b.slots(9, &[(0, 5), (7, 16383)]);
+        b.namespaces(10, &Namespaces::default());
         b.finish(2, 1234)
     }
 
@@ -281,12 +345,15 @@ mod tests {
         let sessions: Vec<_> = effects.sessions().collect::<Result<_, _>>().unwrap();
         assert_eq!((sessions[0].seq, sessions[0].acked, sessions[1].seq), (5, 4, 0));
         assert_eq!(effects.slots().unwrap(), Some((9, vec![(0, 5), (7, 16383)])));
+        assert_eq!(effects.namespaces().unwrap(), Some((10, Namespaces::default())));
     }
 
     #[test]
     fn damage_is_an_error_never_a_panic() {
         let entry = sample();
-        for cut in 0..entry.len() {
+        // An entry without a change of namespaces ends before them.
+        let whole = entry.len() - 1 - 8 - 2;
+        for cut in (0..entry.len()).filter(|&cut| cut != whole) {
             assert!(Effects::decode(&entry.slice(..cut)).is_err(), "cut at {cut}");
         }
         for at in 0..entry.len() {
@@ -294,7 +361,7 @@ mod tests {
             bytes[at] ^= 0x55;
             if let Ok(effects) = Effects::decode(&Bytes::from(bytes)) {
                 let _ = (effects.ops().count(), effects.counts().count(), effects.sessions().count());
-                let _ = effects.slots();
+                let _ = (effects.slots(), effects.namespaces());
             }
         }
     }

@@ -7,8 +7,12 @@
 //! - An entry is proposed for exactly the leadership it was evaluated under.
 //! - A reply leaves only when every write that its command made or saw is committed and applied.
 //! - A batch of a session executes only if it is the next of that session, counting those in flight.
+//! - A batch in the middle of a script is the only one that is under way.
 
+mod namespaces;
 mod slots;
+mod suspended;
+mod tracking_clients;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,19 +22,24 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use proto::v1::{BatchReply, Refusal};
+use proto::v1::{Aside, Batch, BatchReply, Refusal};
 use raft_rocks::{CommittedLeaderId, Payload, Raft, ReadPolicy, WatchReceiver as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use topology::SlotSet;
+use topology::{Namespaces, SlotSet};
 
+use self::{
+    namespaces::Search,
+    suspended::{Ahead, Suspended, breathe},
+};
 use super::{
     Shared,
     effects::EffectsBuilder,
-    execute::{Clients, Executed, Execution, Served},
+    execute::{self, Clients, Executed, Execution, Served},
     inbox::{Incoming, ReplyQueue, refused},
     machine::StateMachine,
     state::GroupState,
+    tracking,
     view::{EntryId, Overlay, View, Written},
 };
 use crate::options::Reads;
@@ -61,10 +70,23 @@ struct Waiting {
     session: u64,
     seq: u64,
     replies: Bytes,
+    /// What was read for clients that track; `None` for one that only joined.
+    reads: Option<Bytes>,
+    aside: Option<Box<Aside>>,
+}
+
+impl Waiting {
+    fn answer(self) {
+        answer(&self.sink, self.id, self.replies, self.reads, self.aside);
+    }
 }
 
 struct InFlight {
+    /// What it writes has this number, or one after that of the entry before.
     eid: EntryId,
+    /// Of batches that may write.
+    commands: u64,
+    proposed_at: Instant,
     written: Written,
     waiting: Vec<Waiting>,
 }
@@ -81,8 +103,12 @@ pub struct Evaluator {
     effects: EffectsBuilder,
     written: Written,
     waiting: Vec<Waiting>,
-    /// Its number; entries before `eid - in_flight.len()` are settled.
+    /// Commands in batches that may write.
+    commands: u64,
+    /// Its number, so far.
     eid: EntryId,
+    /// Entries up to this one are settled.
+    settled: EntryId,
     in_flight: VecDeque<InFlight>,
     proposals: FuturesOrdered<BoxFuture<'static, Outcome>>,
     /// Last sequence number evaluated per session, where it is ahead of the committed table.
@@ -95,10 +121,21 @@ pub struct Evaluator {
     seed: u64,
     /// Of this leadership.
     clients: Clients,
+    /// Ticks in a row without a lease.
+    doubtful_ticks: u32,
     /// Commands that waited and are served by what is being gathered.
     served: Vec<Served>,
     /// Slots proposed in this leadership, and their version: commands are evaluated after that entry.
     slots_proposed: Option<(u64, SlotSet)>,
+    /// Version of the libraries that this leadership proposed or found, and the entry in flight that
+    /// brings them.
+    libraries: (u64, Option<EntryId>),
+    /// Likewise rules for namespaces.
+    namespaces_proposed: Option<(u64, Namespaces)>,
+    /// The search for keys in the way of such rules.
+    search: Option<Search>,
+    suspended: Option<Suspended>,
+    ahead: Option<Ahead>,
 }
 
 impl Evaluator {
@@ -112,15 +149,23 @@ impl Evaluator {
             effects: EffectsBuilder::default(),
             written: Written::default(),
             waiting: Vec::new(),
+            commands: 0,
             eid: 1,
+            settled: 0,
             in_flight: VecDeque::new(),
             proposals: FuturesOrdered::new(),
             evaluated_seq: HashMap::new(),
             time_ms: 0,
             backlog: VecDeque::new(),
             clients: Clients::new(0),
+            doubtful_ticks: 0,
             served: Vec::new(),
             slots_proposed: None,
+            libraries: (0, None),
+            namespaces_proposed: None,
+            search: None,
+            suspended: None,
+            ahead: None,
         }
     }
 
@@ -146,13 +191,15 @@ impl Evaluator {
                 }
                 () = self.shared.assigned.notified() => {
                     if matches!(self.role, Role::Serving(_)) {
-                        self.adopt_slots();
+                        self.adopt();
                     }
                 }
                 () = self.shared.applied.notified(), if matches!(self.role, Role::CatchingUp(_)) => {
                     self.serve_if_caught_up();
                 }
                 () = self.shared.inbox.ready(), if self.has_room() => {}
+                () = self.shared.pacer.opened(), if self.has_entry() => {}
+                () = breathe(), if self.suspended.is_some() => {}
                 () = &mut tick => {
                     self.on_tick();
                     let period = if matches!(self.role, Role::Follower) { FOLLOWER_TICK } else { TICK };
@@ -168,11 +215,15 @@ impl Evaluator {
     }
 
     fn has_room(&self) -> bool {
-        self.backlog.is_empty() && self.effects.len() < ENTRY_BYTES_MAX
+        self.backlog.is_empty() && self.effects.len() < ENTRY_BYTES_MAX && self.may_evaluate()
     }
 
     /// Evaluates what waits and proposes what was gathered.
     async fn work(&mut self) {
+        if self.suspended.is_some() {
+            self.go_on().await;
+        }
+        self.propose_ahead();
         self.evaluate_backlog().await;
         if self.may_propose() {
             // What is on its way here joins the entry, and replies leave before the disk is busy.
@@ -187,13 +238,23 @@ impl Evaluator {
         if self.has_room() {
             self.backlog.extend(self.shared.inbox.take());
         }
-        if !self.backlog.is_empty() {
+        if !self.backlog.is_empty() && self.may_evaluate() {
             self.drain_backlog().await;
         }
     }
 
+    /// No script is under way, nor anything that was gathered before one.
+    fn may_evaluate(&self) -> bool {
+        self.suspended.is_none() && self.ahead.is_none()
+    }
+
+    /// There is something to propose, and room for it.
+    fn has_entry(&self) -> bool {
+        !self.effects.is_empty() && self.may_evaluate() && self.in_flight.len() < ENTRIES_IN_FLIGHT_MAX
+    }
+
     fn may_propose(&self) -> bool {
-        !self.effects.is_empty() && self.in_flight.len() < ENTRIES_IN_FLIGHT_MAX
+        self.has_entry() && self.shared.pacer.is_open(Instant::now())
     }
 
     async fn drain_backlog(&mut self) {
@@ -215,9 +276,26 @@ impl Evaluator {
         self.advance_time();
         let shared = self.shared.clone();
         let state = shared.state.lock();
-        while self.effects.len() < ENTRY_BYTES_MAX {
+        while self.effects.len() < ENTRY_BYTES_MAX && self.suspended.is_none() {
             let Some(incoming) = self.backlog.pop_front() else { break };
             self.admit(&state, incoming);
+        }
+        if self.effects.is_empty() && self.suspended.is_none() {
+            if !self.written.events.is_empty() {
+                self.announce_reads();
+            }
+            if !self.written.told.is_empty() {
+                self.tell_of_reads();
+            }
+        }
+    }
+
+    /// Events of commands that wrote nothing: behind those of what is in flight.
+    fn announce_reads(&mut self) {
+        let events = std::mem::take(&mut self.written.events);
+        match self.in_flight.back_mut() {
+            Some(entry) => entry.written.events.extend(events),
+            None => self.shared.events.announce(self.shared.group, &events),
         }
     }
 
@@ -242,28 +320,38 @@ impl Evaluator {
         } else if seq > last {
             // An acknowledged batch means that the session was here, and was dropped since.
             let expired = last == 0 && incoming.batch.acked_seq > 0;
-            let refusal = if expired { Refusal::SessionExpired } else { Refusal::OutOfOrder };
-            incoming.refuse(refusal, 0, 0);
+            match expired {
+                true => self.refuse_expired(incoming),
+                false => incoming.refuse(Refusal::OutOfOrder, 0, 0),
+            }
         } else if self.shared.faults.lost_session {
             self.evaluate(state, incoming);
         } else if seq <= last_committed {
             match committed.and_then(|s| s.replies_of(seq)) {
-                Some(replies) => answer(&incoming.sink, incoming.batch.id, replies),
-                None => incoming.refuse(Refusal::SessionExpired, 0, 0),
+                Some(replies) => answer(&incoming.sink, incoming.batch.id, replies, None, None),
+                None => self.refuse_expired(incoming),
             }
         } else {
             self.join_in_flight(incoming);
         }
     }
 
+    /// Nothing is known of the session any more. Who is not known to lead may not know it yet.
+    fn refuse_expired(&self, incoming: Incoming) {
+        let refusal = if self.lease_holds() { Refusal::SessionExpired } else { Refusal::NotLeader };
+        incoming.refuse(refusal, 0, 0);
+    }
+
     /// A repeated batch whose first copy is in flight is answered with it.
     fn join_in_flight(&mut self, incoming: Incoming) {
         let (session, seq) = (incoming.batch.session, incoming.batch.seq);
-        let entries = self.in_flight.iter_mut().map(|entry| &mut entry.waiting);
+        let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
+        let entries = self.in_flight.iter_mut().chain(ahead).map(|entry| &mut entry.waiting);
         for waiting in entries.chain(std::iter::once(&mut self.waiting)) {
             if let Some(first) = waiting.iter().find(|w| w.session == session && w.seq == seq) {
-                let replies = first.replies.clone();
-                waiting.push(Waiting { sink: incoming.sink, id: incoming.batch.id, session, seq, replies });
+                let (replies, aside) = (first.replies.clone(), first.aside.clone());
+                let (sink, id) = (incoming.sink, incoming.batch.id);
+                waiting.push(Waiting { sink, id, session, seq, replies, reads: None, aside });
                 return;
             }
         }
@@ -271,11 +359,29 @@ impl Evaluator {
     }
 
     fn evaluate(&mut self, state: &GroupState, incoming: Incoming) {
-        let Incoming { batch, sink } = incoming;
-        let settled = self.eid - 1 - self.in_flight.len() as u64;
+        let front = self.front();
+        match self.execute(state, &incoming, None) {
+            Executed::Suspended(batch) => self.suspend(incoming, *batch, &front),
+            executed => self.conclude(state, incoming, executed),
+        }
+    }
+
+    /// Executes a batch, or goes on with one.
+    fn execute(
+        &mut self,
+        state: &GroupState,
+        incoming: &Incoming,
+        suspended: Option<execute::Suspended>,
+    ) -> Executed {
+        let batch = &incoming.batch;
         let desired = self.shared.desired.load();
         let slots = self.slots_proposed.as_ref().map_or(&state.applied.slots, |(_, slots)| slots);
-        let executed = Execution {
+        self.overlay.announced = desired.notifications;
+        let (namespaces_version, namespaces) = match &self.namespaces_proposed {
+            Some((version, namespaces)) => (*version, namespaces),
+            None => (state.applied.namespaces_version, &state.applied.namespaces),
+        };
+        let execution = Execution {
             state,
             overlay: &mut self.overlay,
             effects: &mut self.effects,
@@ -286,14 +392,45 @@ impl Evaluator {
             time_ms: self.time_ms,
             seed: &mut self.seed,
             slots,
-            routed_right: batch.topology_version == desired.version && *slots == desired.slots,
+            namespaces,
+            namespaces_version,
+            asked_version: batch.topology_version,
+            routed_right: batch.topology_version == desired.version
+                && *slots == desired.slots
+                && *namespaces == desired.namespaces,
             limits: commands::limits::from_numbers(&batch.limits),
             read_only: self.shared.is_read_only(),
             clock: &self.shared.clock,
+            raft: &self.raft,
+            durable: self.shared.durable,
+            stream: &incoming.sink,
+            broadcasts: self.shared.events.broadcasts(),
+            reads: None,
+            reader: None,
+            writer: 0,
+            script_limit: self.shared.script_limit,
+            stats: &self.shared.stats,
+            group: self.shared.group,
+            events: &self.shared.events,
+            aside: Aside::default(),
+        };
+        match suspended {
+            None => execution.run(&incoming.batch),
+            Some(suspended) => execution.resume(&incoming.batch, suspended),
         }
-        .run(&batch);
-        let (replies, seen) = match executed {
-            Executed::Done { replies, seen } => (Bytes::from(replies), seen),
+    }
+
+    /// Answers a batch, or keeps the answer until it may leave.
+    fn conclude(&mut self, state: &GroupState, Incoming { batch, sink }: Incoming, executed: Executed) {
+        let (replies, seen, reads, aside) = match executed {
+            Executed::Done { replies, seen, commands, reads, aside } => {
+                if batch.seq > 0 {
+                    self.commands += commands;
+                    self.shared.pacer.arrived(commands);
+                }
+                let aside = (aside != Aside::default()).then(|| Box::new(aside));
+                (Bytes::from(replies), seen, reads.map(Bytes::from), aside)
+            }
             Executed::Waits(heads) => {
                 // Its number is used when it is served.
                 self.evaluated_seq.remove(&batch.session);
@@ -304,9 +441,11 @@ impl Evaluator {
                     // Nothing ran, and the number is free again.
                     self.evaluated_seq.insert(batch.session, batch.seq - 1);
                 }
-                sink.push(refused(batch.id, refusal, 0, state.applied.slots_version.max(desired.version)));
+                let version = state.applied.slots_version.max(self.shared.desired.load().version);
+                sink.push(refused(batch.id, refusal, 0, version));
                 return;
             }
+            Executed::Suspended(_) => unreachable!("it was suspended"),
         };
         let mut due = seen;
         if batch.seq > 0 {
@@ -315,11 +454,13 @@ impl Evaluator {
             due = self.eid;
         }
         self.answer_served();
-        if due <= settled || self.shared.faults.early_reply {
-            return answer(&sink, batch.id, replies);
+        if due <= self.settled || self.shared.faults.early_reply {
+            return answer(&sink, batch.id, replies, reads, aside);
         }
-        let waiting = Waiting { sink, id: batch.id, session: batch.session, seq: batch.seq, replies };
-        match self.in_flight.iter_mut().find(|entry| entry.eid == due) {
+        let Batch { id, session, seq, .. } = batch;
+        let waiting = Waiting { sink, id, session, seq, replies, reads, aside };
+        let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
+        match self.in_flight.iter_mut().chain(ahead).find(|entry| entry.eid >= due) {
             Some(entry) => entry.waiting.push(waiting),
             None => self.waiting.push(waiting),
         }
@@ -329,25 +470,34 @@ impl Evaluator {
     fn answer_served(&mut self) {
         for Served { sink, id, session, replies } in self.served.drain(..) {
             self.evaluated_seq.insert(session, 1);
-            self.waiting.push(Waiting { sink, id, session, seq: 1, replies });
+            self.waiting.push(Waiting { sink, id, session, seq: 1, replies, reads: None, aside: None });
         }
     }
 
     /// Sends the gathered effects into Raft, if there are any and there is room in flight.
     fn propose(&mut self) {
         let Role::Serving(leader) = &self.role else { return };
-        if !self.may_propose() {
+        if !self.has_entry() {
             return;
         }
         let eid = self.eid;
         self.eid += 1;
         let payload = Payload(self.effects.finish(leader.term, self.time_ms));
-        self.in_flight.push_back(InFlight {
+        let entry = InFlight {
             eid,
+            commands: std::mem::take(&mut self.commands),
+            proposed_at: Instant::now(),
             written: std::mem::take(&mut self.written),
             waiting: std::mem::take(&mut self.waiting),
-        });
-        let (raft, leader) = (self.raft.clone(), *leader);
+        };
+        self.send(payload, entry);
+    }
+
+    fn send(&mut self, payload: Payload, mut entry: InFlight) {
+        let Role::Serving(leader) = &self.role else { return };
+        let (raft, leader, eid) = (self.raft.clone(), *leader, entry.eid);
+        entry.proposed_at = Instant::now();
+        self.in_flight.push_back(entry);
         self.proposals.push_back(Box::pin(async move { (eid, propose(raft, payload, leader).await) }));
     }
 
@@ -357,13 +507,22 @@ impl Evaluator {
         match result {
             Ok(()) => {
                 self.overlay.settle(eid, &entry.written);
-                for waiting in entry.waiting {
-                    answer(&waiting.sink, waiting.id, waiting.replies);
+                self.settled = eid;
+                self.suspended.iter_mut().for_each(|suspended| suspended.settle(eid));
+                self.shared.pacer.answered(entry.commands, entry.proposed_at, Instant::now());
+                if !entry.written.events.is_empty() {
+                    self.shared.events.announce(self.shared.group, &entry.written.events);
                 }
-                if self.in_flight.is_empty() && self.effects.is_empty() {
+                self.announce_changes(&entry.written.changed);
+                entry.waiting.into_iter().for_each(Waiting::answer);
+                // Behind the replies: some of them are to what was so before.
+                tracking::tell(self.shared.group, entry.written.told);
+                if self.in_flight.is_empty() && self.effects.is_empty() && self.may_evaluate() {
                     self.evaluated_seq.clear();
                 }
                 self.shed_proposed_slots();
+                self.report_libraries(eid);
+                self.shed_proposed_namespaces();
             }
             Err(refusal) => {
                 // Raft may still call this replica the leader: the next tick asks again, so that a
@@ -378,20 +537,29 @@ impl Evaluator {
     fn step_down(&mut self, refusal: Refusal) {
         let refusal = if refusal == Refusal::StorageFailed { refusal } else { Refusal::UnknownOutcome };
         let hint = self.shared.leader_hint(&self.raft);
-        let entries = self.in_flight.drain(..).flat_map(|entry| entry.waiting);
+        self.drop_suspended(hint);
+        self.in_flight.extend(self.ahead.take().map(|ahead| ahead.entry));
+        let entries = self.in_flight.iter_mut().flat_map(|entry| entry.waiting.drain(..));
         for waiting in entries.chain(self.waiting.drain(..)) {
             waiting.sink.push(refused(waiting.id, refusal, hint, 0));
         }
         for incoming in self.backlog.drain(..) {
             incoming.refuse(Refusal::NotLeader, hint, 0);
         }
+        self.lose_readers();
+        self.in_flight.clear();
         self.proposals = FuturesOrdered::new();
         self.overlay = Overlay::default();
         self.effects = EffectsBuilder::default();
         self.written = Written::default();
+        self.commands = 0;
         self.evaluated_seq.clear();
+        self.settled = self.eid;
         self.eid += 1;
         self.slots_proposed = None;
+        self.libraries = (0, None);
+        self.namespaces_proposed = None;
+        self.search = None;
         self.served.clear();
         self.clients.waiters.refuse_where(|_| Some(refusal), hint, 0);
         self.clients = Clients::new(self.shared.entropy.next_u64());
@@ -400,7 +568,7 @@ impl Evaluator {
 
     /// Takes up or lays down the role that Raft says this replica has.
     fn follow_leadership(&mut self) {
-        let leader = self.raft.as_leader().ok().map(|leader| leader.to_committed_leader_id());
+        let leader = raft_rocks::leads_as(&self.raft);
         match (&self.role, leader) {
             (Role::Serving(current) | Role::CatchingUp(current), Some(new)) if *current == new => {}
             (_, new) => {
@@ -422,7 +590,7 @@ impl Evaluator {
             tracing::info!(group = self.shared.group, term = leader.term, "leads");
             self.role = Role::Serving(*leader);
             self.advance_time();
-            self.adopt_slots();
+            self.adopt();
         }
     }
 
@@ -438,6 +606,11 @@ impl Evaluator {
             // Its reads are answered with its writes; their commit confirms leadership.
             return true;
         }
+        self.confirm().await
+    }
+
+    /// Asks the other replicas.
+    async fn confirm(&mut self) -> bool {
         let confirm = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
         match tokio::time::timeout(self.shared.lease, confirm).await {
             Ok(Ok(_)) => true,
@@ -460,12 +633,16 @@ impl Evaluator {
             self.serve_if_caught_up();
             return;
         }
+        self.doubt_readers();
         if !self.is_at_rest() && !self.lease_holds() {
             self.release_stuck();
             return;
         }
+        if self.suspended.is_some() {
+            return;
+        }
         self.advance_time();
-        self.adopt_slots();
+        self.adopt();
         self.clients.waiters.forget_closed();
         self.expire_keys();
         self.expire_sessions();
@@ -479,7 +656,8 @@ impl Evaluator {
     /// Cut off from the quorum: the callers look for another leader. The entries stay in flight.
     fn release_stuck(&mut self) {
         self.clients.waiters.refuse_where(|_| Some(Refusal::NotLeader), 0, 0);
-        for entry in &mut self.in_flight {
+        let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
+        for entry in self.in_flight.iter_mut().chain(ahead) {
             for waiting in entry.waiting.drain(..) {
                 waiting.sink.push(refused(waiting.id, Refusal::UnknownOutcome, 0, 0));
             }
@@ -490,13 +668,18 @@ impl Evaluator {
         let shared = self.shared.clone();
         let state = shared.state.lock();
         let before = self.written.keys.len();
+        let broadcasts = shared.events.broadcasts();
+        let is_observed = broadcasts || self.clients.observe();
+        self.overlay.announced = shared.desired.load().notifications;
+        self.overlay.observed = is_observed;
         let mut view = View::new(&state, &mut self.overlay, &mut self.effects, &mut self.written, self.eid);
         match datatypes::active_expire(&mut view, self.time_ms, EXPIRE_PER_TICK) {
             Ok(expired) => {
                 shared.stats.expired_keys.fetch_add(expired as u64, std::sync::atomic::Ordering::Relaxed);
                 view.commit();
-                if !self.clients.watches.is_empty() {
+                if is_observed {
                     let changes = self.written.changes_since(before);
+                    tracking::note(&mut self.clients.tracking, &mut self.written, &changes, 0, broadcasts);
                     changes.heads.iter().for_each(|head| self.clients.watches.expired(head));
                 }
             }
@@ -533,6 +716,7 @@ async fn propose(
     }
 }
 
-fn answer(sink: &ReplyQueue, id: u64, replies: Bytes) {
-    sink.push(BatchReply { id, replies, ..BatchReply::default() });
+fn answer(sink: &ReplyQueue, id: u64, replies: Bytes, reads: Option<Bytes>, aside: Option<Box<Aside>>) {
+    let aside = aside.map(|aside| *aside);
+    sink.push(BatchReply { id, replies, reads, aside, ..BatchReply::default() });
 }

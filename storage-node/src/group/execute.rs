@@ -1,57 +1,137 @@
 //! Executing the commands of one batch, one after the other, and whatever waited for their effects.
 
-mod scripts;
+mod namespaces;
+mod replication;
+mod rights;
+pub mod scripts;
+mod tracking;
 mod waiting;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use commands::{
-    Args, CommandError, Cx, GroupCommand, Handler, Kind, Spec,
+    Args, CommandError, Cx, GroupCommand, Handler, Spec,
+    error::NamespaceError,
     flags::flag,
     handler::stream,
     wire::{self, WireCommand},
 };
 use daemon::env::Clock;
-use datatypes::{Limits, Reader, key};
-use proto::v1::{Batch, Refusal};
+use datatypes::{Limits, Reader, key, kv::SHARDS};
+use proto::v1::{Aside, Batch, Refusal};
+use raft_rocks::Raft;
 use resp::{Protocol, Reply};
-use topology::SlotSet;
+use topology::{Namespaces, SlotSet};
 
 pub use self::waiting::Served;
 use super::{
+    GroupStats,
     effects::EffectsBuilder,
+    inbox::ReplyQueue,
+    machine::StateMachine,
     state::{DATABASES, GroupState},
-    view::{EntryId, Overlay, View, Written},
+    tracking::Tracking,
+    view::{EntryId, Extent, Overlay, View, Written},
     waiters::Waiters,
     watch::Watches,
 };
+use crate::events::Hub;
 
 /// What became of a batch.
 pub enum Executed {
-    /// Replies in `commands::wire` form, and the latest entry in flight that they depend on (0: none).
-    Done { replies: Vec<u8>, seen: EntryId },
+    /// Replies in `commands::wire` form, the latest entry in flight that they depend on (0: none), how many
+    /// there are, and what was read for clients that track.
+    Done { replies: Vec<u8>, seen: EntryId, commands: u64, reads: Option<Vec<u8>>, aside: Aside },
     /// It waits for one of these head records.
     Waits(Vec<Bytes>),
     /// Nothing was executed.
     Refused(Refusal),
+    /// A script's slice is over.
+    Suspended(Box<Suspended>),
 }
 
-/// What one leadership remembers about its clients.
+/// What became of the commands of a batch so far.
+#[derive(Default)]
+struct Progress {
+    replies: Vec<u8>,
+    seen: EntryId,
+    commands: u64,
+}
+
+/// A batch in the middle of a script. Nothing else is evaluated until it goes on; if it is dropped, what it
+/// has gathered is to be dropped too.
+pub struct Suspended {
+    progress: Progress,
+    /// Written keys when the present command began.
+    before: usize,
+    halt: Halt,
+    aside: Aside,
+    reads: Option<Vec<u8>>,
+}
+
+impl Suspended {
+    /// Entries up to `eid` are part of the committed state.
+    pub fn settle(&mut self, eid: EntryId) {
+        self.halt.script.view.settle(eid);
+    }
+
+    /// What was gathered before this batch is on its way.
+    pub fn shift(&mut self, by: &Extent) {
+        self.before -= by.keys;
+        self.halt.script.view.shift(by);
+    }
+
+    pub fn script(&self) -> &scripts::Paused {
+        &self.halt.script
+    }
+}
+
+/// A command in the middle of a script.
+struct Halt {
+    script: scripts::Paused,
+    /// The script is one of the commands of a transaction.
+    transaction: Option<Passed>,
+}
+
+/// The commands of a transaction so far.
+#[derive(Default)]
+struct Passed {
+    replies: Vec<Reply>,
+    latest: EntryId,
+}
+
+/// What became of one command, for now.
+enum Step {
+    Done(Outcome),
+    Halted(Box<Halt>),
+}
+
+/// What one leadership remembers, of its clients and for them.
 pub struct Clients {
     pub watches: Watches,
     pub waiters: Waiters,
+    pub scripts: scripts::Scripts,
+    pub tracking: Tracking,
 }
 
 impl Clients {
     /// `period` as for [`Watches::new`].
     pub fn new(period: u64) -> Self {
-        Self { watches: Watches::new(period), waiters: Waiters::default() }
+        Self {
+            watches: Watches::new(period),
+            waiters: Waiters::default(),
+            scripts: scripts::Scripts::default(),
+            tracking: Tracking::default(),
+        }
     }
 
     /// Someone wants to know which keys change.
     pub fn observe(&self) -> bool {
-        !self.watches.is_empty() || !self.waiters.is_empty()
+        !self.watches.is_empty() || !self.waiters.is_empty() || !self.tracking.is_empty()
     }
 }
 
@@ -69,31 +149,83 @@ pub struct Execution<'a> {
     pub seed: &'a mut u64,
     /// Served as of this point of the log.
     pub slots: &'a SlotSet,
-    /// The sender routed by the very slots that this group has: no key needs a check.
+    /// Which keys are namespaces as of this point of the log, and the version of the topology that
+    /// said so.
+    pub namespaces: &'a Namespaces,
+    pub namespaces_version: u64,
+    /// Of the topology that the sender routed by.
+    pub asked_version: u64,
+    /// The sender routed by the very slots and namespaces that this group has: no key needs a check.
     pub routed_right: bool,
     /// Up to where collections stay small.
     pub limits: Limits,
     /// The disk is nearly full: commands that write are refused.
     pub read_only: bool,
     pub clock: &'a Arc<dyn Clock>,
+    pub raft: &'a Raft<StateMachine>,
+    /// What a replica has is synced to its disk.
+    pub durable: bool,
+    /// Where the batch came from.
+    pub stream: &'a Arc<ReplyQueue>,
+    /// Somebody is told of changes by the beginnings of keys.
+    pub broadcasts: bool,
+    /// What was read for clients that track.
+    pub reads: Option<Vec<u8>>,
+    /// Number of the command that is executed, if its client tracks.
+    pub reader: Option<usize>,
+    /// Who makes the changes and is not to be told of them.
+    pub writer: u64,
+    /// How long a script may run.
+    pub script_limit: Duration,
+    pub stats: &'a GroupStats,
+    pub group: u64,
+    pub events: &'a Hub,
+    /// What scripts of this batch do beside.
+    pub aside: Aside,
 }
 
 type Outcome = (Result<Reply, CommandError>, EntryId);
 
 impl Execution<'_> {
-    pub fn run(mut self, batch: &Batch) -> Executed {
+    pub fn run(self, batch: &Batch) -> Executed {
         if let Err(refusal) = self.check(&batch.commands) {
             return Executed::Refused(refusal);
         }
-        self.overlay.observed = self.clients.observe();
-        let mut replies = Vec::with_capacity(batch.commands.len() / 4 + 16);
+        self.overlay.observed = self.broadcasts || self.clients.observe();
+        let replies = Vec::with_capacity(batch.commands.len() / 4 + 16);
+        self.go_on(batch, Progress { replies, ..Progress::default() }, None)
+    }
+
+    /// The batch again, where it was suspended.
+    pub fn resume(mut self, batch: &Batch, suspended: Suspended) -> Executed {
+        let Suspended { progress, before, halt, aside, reads } = suspended;
+        (self.aside, self.reads) = (aside, reads);
+        self.go_on(batch, progress, Some((before, halt)))
+    }
+
+    fn go_on(mut self, batch: &Batch, mut done: Progress, mut halted: Option<(usize, Halt)>) -> Executed {
         let mut scratch = Vec::new();
-        let mut seen = 0;
-        for command in wire::commands(&batch.commands) {
+        for command in wire::commands(&batch.commands).skip(done.commands as usize) {
             let Ok(command) = command else { break };
-            let before = self.written.keys.len();
-            let (reply, saw) = self.run_one(batch.session, &command);
-            seen = seen.max(saw);
+            self.writer = command.writer;
+            if command.flags & wire::FLAG_TRACKED != 0 {
+                self.begin_reading(done.commands as usize);
+            }
+            let (before, step) = match halted.take() {
+                None => (self.written.keys.len(), self.run_one(batch.session, &command)),
+                Some((before, halt)) => (before, self.resume_one(&command, halt)),
+            };
+            let (reply, saw) = match step {
+                Step::Done(outcome) => outcome,
+                Step::Halted(halt) => {
+                    let (aside, reads) = (self.aside, self.reads);
+                    let suspended = Suspended { progress: done, before, halt: *halt, aside, reads };
+                    return Executed::Suspended(Box::new(suspended));
+                }
+            };
+            self.reader = None;
+            done.commands += 1;
+            done.seen = done.seen.max(saw);
             scratch.clear();
             match reply {
                 Err(CommandError::WouldBlock(_)) if command.flags & wire::FLAG_WAIT != 0 => {
@@ -105,12 +237,13 @@ impl Execution<'_> {
                 }
                 reply => resp::encode(&reply_of(reply), protocol(&command), &mut scratch),
             }
-            wire::put_bytes(&mut replies, &scratch);
+            wire::put_bytes(&mut done.replies, &scratch);
             if self.overlay.observed {
                 self.tell(before);
             }
         }
-        Executed::Done { replies, seen }
+        let Progress { replies, seen, commands } = done;
+        Executed::Done { replies, seen, commands, reads: self.reads, aside: self.aside }
     }
 
     /// How a command that could not be served is to be sent again: nothing, or zero and the arguments
@@ -140,7 +273,7 @@ impl Execution<'_> {
             if self.read_only && spec.is_write() && spec.flags.has(flag::DENYOOM) {
                 return Err(Refusal::StorageFailed);
             }
-            if !self.routed_right && !self.owns_keys(spec, &command) {
+            if !self.routed_right && (!self.owns_keys(spec, &command) || self.knows_less(spec, &command)) {
                 return Err(Refusal::WrongGroup);
             }
             if let (Some(GroupCommand::Transaction), [watched, commands]) =
@@ -160,22 +293,36 @@ impl Execution<'_> {
         spec.key_positions(&command.args).all(|at| self.slots.contains(topology::slot_of(command.args[at])))
     }
 
-    fn run_one(&mut self, session: u64, command: &WireCommand<'_>) -> Outcome {
+    fn run_one(&mut self, session: u64, command: &WireCommand<'_>) -> Step {
         let Some(spec) = commands::by_id(command.id) else {
-            return (Ok(Reply::error("ERR unknown command id: the proxy is newer than this node")), 0);
+            let unknown = "ERR unknown command id: the proxy is newer than this node";
+            return Step::Done((Ok(Reply::error(unknown)), 0));
         };
         if usize::from(command.db) >= DATABASES {
-            return (Err(CommandError::DatabaseOutOfRange), 0);
+            return Step::Done((Err(CommandError::DatabaseOutOfRange), 0));
         }
-        match spec.kind {
-            Kind::Group { command: GroupCommand::Watch, .. } => self.watch(command),
-            Kind::Group { command: GroupCommand::Transaction, .. } => self.transact(command),
-            Kind::Group { command: GroupCommand::StopWaiting, .. } => {
+        if self.is_misled(spec, command) {
+            return Step::Done((Err(NamespaceError::Changing.into()), 0));
+        }
+        Step::Done(match spec.group_command() {
+            None => self.call(spec, command),
+            Some(GroupCommand::Script(what)) => return self.script(what, spec, command),
+            Some(GroupCommand::Transaction) => return self.transact(command),
+            Some(GroupCommand::Watch) => self.watch(command),
+            Some(GroupCommand::StopWaiting) => {
                 self.clients.waiters.remove_session(session);
                 (Ok(Reply::OK), 0)
             }
-            Kind::Group { command: GroupCommand::Script(what), .. } => self.script(what, spec, command),
-            _ => self.call(spec, command),
+            Some(GroupCommand::Replication) => self.replication(command),
+            Some(GroupCommand::Spread) => self.spread(command),
+            Some(GroupCommand::Figures) => self.figures(),
+        })
+    }
+
+    fn resume_one(&mut self, command: &WireCommand<'_>, halt: Halt) -> Step {
+        match (halt.transaction, &*command.args) {
+            (Some(passed), [_, commands]) => self.go_through(commands, passed, Some(halt.script)),
+            _ => self.resume_script(command, halt.script),
         }
     }
 
@@ -185,7 +332,7 @@ impl Execution<'_> {
             self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         Cx {
             now_ms: self.time_ms,
-            db: command.db,
+            db: if command.flags & wire::FLAG_SHARD == 0 { command.db } else { command.db | SHARDS },
             seed: *self.seed,
             protocol: protocol(command),
             limits: self.limits,
@@ -194,6 +341,9 @@ impl Execution<'_> {
 
     /// One command of the table, as a whole or not at all.
     fn call(&mut self, spec: &Spec, command: &WireCommand<'_>) -> Outcome {
+        if self.reader.is_some() {
+            self.remember(spec, command);
+        }
         let cx = self.circumstances(command);
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
         let args = Args::new(&command.args);
@@ -209,8 +359,17 @@ impl Execution<'_> {
     /// Whether a key is there, and the latest entry in flight that says so.
     fn exists(&mut self, db: u8, key: &[u8]) -> (Result<bool, CommandError>, EntryId) {
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
-        let found = Reader::new(&mut view, db, self.time_ms).lookup(key);
+        let found = Reader::new(&mut view, db, self.time_ms).peek(key);
         (found.map(|record| record.is_some()).map_err(CommandError::Store), view.discard())
+    }
+
+    fn figures(&mut self) -> Outcome {
+        let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
+        let scripts = scripts::stored_count(&mut view);
+        let seen = view.discard();
+        let expired = self.stats.expired_keys.load(Ordering::Relaxed);
+        let shown = |scripts| Reply::Array(vec![Reply::Int(scripts as i64), Reply::Int(expired as i64)]);
+        (scripts.map(shown).map_err(CommandError::Store), seen)
     }
 
     fn watch(&mut self, command: &WireCommand<'_>) -> Outcome {
@@ -230,32 +389,56 @@ impl Execution<'_> {
 
     /// MULTI … EXEC: nothing comes between its commands, and all their effects are in one entry. What
     /// one of them fails with is its reply; the others are executed all the same, as in Redis.
-    fn transact(&mut self, command: &WireCommand<'_>) -> Outcome {
-        let [watched, commands] = &*command.args else { return (Err(CommandError::Syntax), 0) };
+    fn transact(&mut self, command: &WireCommand<'_>) -> Step {
+        let [watched, commands] = &*command.args else { return Step::Done((Err(CommandError::Syntax), 0)) };
         for watched in wire::watched(watched) {
-            let Ok(watched) = watched else { return (Err(CommandError::Syntax), 0) };
+            let Ok(watched) = watched else { return Step::Done((Err(CommandError::Syntax), 0)) };
             match self.exists(watched.db, watched.key) {
                 (Ok(exists), seen) => {
                     let head = key::head(watched.db, watched.key);
                     if !self.clients.watches.holds(&head, watched.token, exists) {
-                        return (Ok(Reply::NullArray), seen);
+                        return Step::Done((Ok(Reply::NullArray), seen));
                     }
                 }
-                (Err(error), seen) => return (Err(error), seen),
+                (Err(error), seen) => return Step::Done((Err(error), seen)),
             }
         }
-        let mut latest = 0;
-        let mut replies = Vec::new();
-        for command in wire::commands(commands) {
-            let Ok(command) = command else { break };
-            let (result, seen) = match commands::by_id(command.id).and_then(Spec::group_command) {
-                Some(GroupCommand::Script(_)) | None => self.run_one(0, &command),
-                Some(_) => (Err(CommandError::Syntax), 0),
-            };
-            latest = latest.max(seen);
-            replies.push(reply_of(result));
+        let misled = |command: WireCommand<'_>| {
+            commands::by_id(command.id).is_some_and(|spec| self.is_misled(spec, &command))
+        };
+        if !self.namespaces.is_empty() && wire::commands(commands).filter_map(Result::ok).any(misled) {
+            return Step::Done((Err(NamespaceError::Changing.into()), 0));
         }
-        (Ok(Reply::Array(replies)), latest)
+        self.go_through(commands, Passed::default(), None)
+    }
+
+    /// The commands of a transaction that are left, the first of which may be a halted script.
+    fn go_through(
+        &mut self,
+        commands: &[u8],
+        mut passed: Passed,
+        mut halted: Option<scripts::Paused>,
+    ) -> Step {
+        for command in wire::commands(commands).skip(passed.replies.len()) {
+            let Ok(command) = command else { break };
+            let what = commands::by_id(command.id).and_then(Spec::group_command);
+            let step = match (halted.take(), what) {
+                (Some(script), _) => self.resume_script(&command, script),
+                (None, Some(GroupCommand::Script(_)) | None) => self.run_one(0, &command),
+                (None, Some(_)) => Step::Done((Err(CommandError::Syntax), 0)),
+            };
+            match step {
+                Step::Done((result, seen)) => {
+                    passed.latest = passed.latest.max(seen);
+                    passed.replies.push(reply_of(result));
+                }
+                Step::Halted(mut halt) => {
+                    halt.transaction = Some(passed);
+                    return Step::Halted(halt);
+                }
+            }
+        }
+        Step::Done((Ok(Reply::Array(passed.replies)), passed.latest))
     }
 }
 

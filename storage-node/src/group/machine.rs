@@ -77,8 +77,9 @@ impl StateMachine {
     /// Starts a flush when one is due; waits for it only when too much has gathered.
     async fn flush_if_due(&self) -> io::Result<()> {
         let (due, backlogged) = {
+            let share = self.shared.delta_share.bytes();
             let state = self.shared.state.lock();
-            (state.wants_flush(), state.is_backlogged())
+            (state.wants_flush(share), state.is_backlogged(share))
         };
         if backlogged || (due && self.blocking == Blocking::Inline) {
             let _one = self.flushing.lock().await;

@@ -17,14 +17,14 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Blocking, Desired, GroupStats, Incoming, Shared, StateMachine, evaluator::Evaluator, inbox::Inbox,
-    state::GroupState,
+    Blocking, Budget, Desired, GroupStats, Incoming, Pacer, Shared, StateMachine, evaluator::Evaluator,
+    inbox::Inbox, state::GroupState,
 };
 use crate::{
     engine::Engine,
     events::Hub,
     faults::Faults,
-    options::{Options, Reads},
+    options::{Durability, Options, Reads},
 };
 
 /// Entries a learner may lag behind and still become a voter.
@@ -39,6 +39,8 @@ pub struct ReplicaConfig {
     pub options: Options,
     pub env: Env,
     pub engine: Engine,
+    /// Memory for changes that RocksDB does not have yet.
+    pub delta: Arc<Budget>,
     pub log: LogStore,
     pub peers: Peers,
     pub service: PeerService,
@@ -47,6 +49,7 @@ pub struct ReplicaConfig {
     /// Signalled when a replica has something to tell meta.
     pub report: Arc<Notify>,
     pub events: Arc<Hub>,
+    pub pacer: Arc<Pacer>,
     pub faults: Faults,
 }
 
@@ -71,21 +74,26 @@ impl Replica {
             group,
             replica,
             state: Mutex::new(state),
+            delta_share: config.delta.share(),
             applied: Notify::new(),
             inbox: Inbox::default(),
             desired: Arc::new(Desired::default()).into(),
             assigned: Notify::new(),
             parked: Mutex::default(),
+            namespaces: Mutex::default(),
             report: config.report.clone(),
             clock: config.env.clock.clone(),
             entropy: config.env.entropy.clone(),
             reads: options.reads,
+            durable: options.durability == Durability::Fsync,
             lease: Duration::from_millis(options.election_max_ms * 2 / 3),
             session_idle: Duration::from_secs(options.session_idle_s),
+            script_limit: Duration::from_millis(options.script_limit_ms),
             read_only: config.read_only.clone(),
             faults: config.faults,
             stats: GroupStats::default(),
             events: config.events.clone(),
+            pacer: config.pacer.clone(),
             serving: AtomicBool::new(false),
         });
         let machine = StateMachine::new(shared.clone(), config.engine.clone(), config.blocking);
@@ -141,9 +149,8 @@ impl Replica {
     /// Leads, and as far as clocks can be trusted nobody else does yet.
     pub fn leads_alone(&self) -> bool {
         let holds_lease = || {
-            let Ok(leader) = self.raft.as_leader() else { return false };
-            let leader = leader.to_committed_leader_id();
-            raft_rocks::holds_lease(&self.raft, &leader, self.shared.lease)
+            let leader = raft_rocks::leads_as(&self.raft);
+            leader.is_some_and(|leader| raft_rocks::holds_lease(&self.raft, &leader, self.shared.lease))
         };
         self.is_serving() && (self.shared.reads == Reads::Quorum || holds_lease())
     }

@@ -11,14 +11,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datatypes::kv::Visit;
+use datatypes::kv::{self, Visit};
 use raft_rocks::{LogId, StoredMembership};
 use serde::{Deserialize, Serialize};
-use topology::SlotSet;
+use topology::{Namespaces, SlotSet};
 
 use super::{
     effects::{Effects, Op},
-    memory::{Found, Layer, Order},
+    memory::{Found, Key, Layer, Order},
     sessions::Sessions,
 };
 use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
@@ -26,13 +26,60 @@ use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
 /// Databases per group.
 pub const DATABASES: usize = 16;
 
-const APPLIED_KEY: &[u8] = &[0xFF, 0x01];
+/// One count for each database, then one for the shards of each.
+pub const COUNTS: usize = 2 * DATABASES;
+
+/// The place of a database among counts.
+pub fn count_of(db: u8) -> usize {
+    usize::from(db) % DATABASES + if db & kv::SHARDS == 0 { 0 } else { DATABASES }
+}
+
+/// The database that is counted at a place.
+pub fn counted(at: usize) -> u8 {
+    (at % DATABASES) as u8 | if at < DATABASES { 0 } else { kv::SHARDS }
+}
+
+/// Numbers of keys. Stored as a list, to which later builds may append.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<u64>", into = "Vec<u64>")]
+pub struct KeyCounts([u64; COUNTS]);
+
+impl From<Vec<u64>> for KeyCounts {
+    fn from(list: Vec<u64>) -> Self {
+        let mut counts = Self::default();
+        counts.0.iter_mut().zip(list).for_each(|(count, stored)| *count = stored);
+        counts
+    }
+}
+
+impl From<KeyCounts> for Vec<u64> {
+    fn from(counts: KeyCounts) -> Self {
+        counts.0.to_vec()
+    }
+}
+
+impl KeyCounts {
+    pub fn of(&self, db: u8) -> u64 {
+        self.0[count_of(db)]
+    }
+
+    /// Of all databases, shards of namespaces included.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    fn add(&mut self, db: u8, delta: i64) {
+        let count = &mut self.0[count_of(db)];
+        *count = count.saturating_add_signed(delta);
+    }
+}
+
+pub const APPLIED_KEY: &[u8] = &[0xFF, 0x01];
 const SESSION_PREFIX: [u8; 2] = [0xFF, 0x02];
 const SESSION_END: [u8; 2] = [0xFF, 0x03];
 
-/// Delta size at which it is handed to RocksDB.
-const DELTA_BYTES: usize = 8 << 20;
-const DELTA_KEYS: usize = 32 << 10;
+/// Keys of a delta at which it is handed to RocksDB, however small they are.
+const DELTA_KEYS: usize = 128 << 10;
 
 /// Where the state stands; stored with the data it describes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -42,11 +89,17 @@ pub struct Applied {
     /// Group time, ms: never goes back.
     pub time_ms: u64,
     /// Keys per database.
-    pub key_counts: [u64; DATABASES],
+    pub key_counts: KeyCounts,
     /// Slots the group serves.
     pub slots: SlotSet,
     /// Topology version those slots come from.
     pub slots_version: u64,
+    /// Which keys are namespaces.
+    #[serde(default)]
+    pub namespaces: Namespaces,
+    /// Topology version those come from.
+    #[serde(default)]
+    pub namespaces_version: u64,
 }
 
 impl Applied {
@@ -174,9 +227,7 @@ impl GroupState {
         }
         for count in effects.counts() {
             let (db, delta) = count.map_err(broken)?;
-            if let Some(keys) = self.applied.key_counts.get_mut(usize::from(db)) {
-                *keys = keys.saturating_add_signed(delta);
-            }
+            self.applied.key_counts.add(db, delta);
         }
         for record in effects.sessions() {
             self.sessions.apply(record.map_err(broken)?, self.applied.time_ms);
@@ -186,17 +237,21 @@ impl GroupState {
                 SlotSet::from_slots(ranges.iter().flat_map(|&(a, b)| a..=b).filter_map(topology::Slot::new));
             self.applied.slots_version = version;
         }
+        if let Some((version, namespaces)) = effects.namespaces().map_err(broken)? {
+            self.applied.namespaces = namespaces;
+            self.applied.namespaces_version = version;
+        }
         Ok(())
     }
 
-    /// The delta is large enough to be handed to RocksDB.
-    pub fn wants_flush(&self) -> bool {
-        !self.flushing && (self.delta.bytes() >= DELTA_BYTES || self.delta.len() >= DELTA_KEYS)
+    /// The delta is large enough (`bytes` is its share of the memory) to be handed to RocksDB.
+    pub fn wants_flush(&self, bytes: usize) -> bool {
+        !self.flushing && (self.delta.bytes() >= bytes || self.delta.len() >= DELTA_KEYS)
     }
 
     /// So much waits for a flush in progress that applying must wait too.
-    pub fn is_backlogged(&self) -> bool {
-        self.flushing && self.delta.bytes() >= 4 * DELTA_BYTES
+    pub fn is_backlogged(&self, bytes: usize) -> bool {
+        self.flushing && self.delta.bytes() >= 2 * bytes
     }
 
     /// Freezes the delta with the records that belong to it. None while a flush is in progress.
@@ -222,7 +277,7 @@ impl GroupState {
 }
 
 type Clears<'a> = Box<dyn Fn(&[u8]) -> bool + 'a>;
-type Point<'a> = (&'a Bytes, Option<&'a Bytes>);
+type Point<'a> = (&'a Key, Option<&'a Bytes>);
 
 /// A walk over a range of one layer.
 struct Walk<'a> {
@@ -244,13 +299,13 @@ impl<'a> Walk<'a> {
     /// What the layer says about a key that no walk has passed yet, if anything.
     fn mentions(&self, key: &[u8]) -> Option<Option<&'a [u8]>> {
         match self.next {
-            Some((next, value)) if *next == key => Some(value.map(|value| &value[..])),
+            Some((next, value)) if **next == *key => Some(value.map(|value| &value[..])),
             _ => (self.clears)(key).then_some(None),
         }
     }
 
     fn pass(&mut self, key: &[u8]) {
-        if self.next.is_some_and(|(next, _)| *next == key) {
+        if self.next.is_some_and(|(next, _)| **next == *key) {
             self.next = self.rest.next();
         }
     }
@@ -271,8 +326,8 @@ impl FlushJob {
         }
         for (key, value) in self.layer.sorted() {
             match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
+                Some(value) => batch.put(&key[..], value),
+                None => batch.delete(&key[..]),
             }
         }
         self.db.write(batch)

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{
     effects::EffectsBuilder,
     state::GroupState,
-    view::{Overlay, View, Written},
+    view::{Extent, Overlay, View, Written},
 };
 use crate::engine::Engine;
 
@@ -190,5 +190,60 @@ proptest! {
             world.step(step);
             world.check();
         }
+    }
+}
+
+/// A view that is left and entered again, while what was in flight settles.
+#[test]
+fn a_view_may_pause_while_an_entry_settles() {
+    for (clears, keeps) in [(false, false), (false, true), (true, false), (true, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::new(dir.path().to_owned(), 1 << 20, 1 << 20, "none").unwrap();
+        let state = GroupState::open(engine.open(1).unwrap()).unwrap();
+        let (mut overlay, mut effects) = (Overlay::default(), EffectsBuilder::default());
+        let text = Bytes::from_static;
+        // In flight, as entry 1: three keys. Gathered for entry 2: one of them again.
+        let mut first = Written::default();
+        let mut view = View::new(&state, &mut overlay, &mut effects, &mut first, 1);
+        [key(1), key(2), key(5)].into_iter().for_each(|key| view.put(key, text(b"in flight")));
+        view.commit();
+        effects.finish(1, 1);
+        let mut written = Written::default();
+        let mut view = View::new(&state, &mut overlay, &mut effects, &mut written, 2);
+        view.put(key(5), text(b"gathered"));
+        view.add_key_count(0, 1);
+        view.commit();
+        let extent = Extent { effects: effects.mark(), keys: written.keys.len(), events: 0 };
+        let mut view = View::new(&state, &mut overlay, &mut effects, &mut written, 3);
+        view.put(key(1), text(b"mine"));
+        if clears {
+            view.delete_range(key(1), key(3));
+        }
+        view.put(key(6), text(b"mine"));
+        let mut paused = view.pause();
+        // What was gathered becomes an entry of its own, and the first one is applied.
+        let gathered = effects.split(&extent.effects);
+        let mut counts = [0; super::state::COUNTS];
+        gathered.counts().for_each(|(db, delta)| counts[usize::from(db)] += delta);
+        assert_eq!(counts[0], 1);
+        let second = written.split(&extent, counts);
+        assert_eq!((&second.keys, second.counts[0], written.counts[0]), (&vec![key(5)], 1, 0));
+        paused.shift(&extent);
+        overlay.settle(1, &first);
+        paused.settle(1);
+        let mut view = View::resume(paused, &state, &mut overlay, &mut effects, &mut written);
+        view.put(key(2), text(b"mine too"));
+        assert_eq!(view.get(&key(6)).unwrap(), Some(text(b"mine")));
+        assert_eq!(view.get(&key(5)).unwrap(), Some(text(b"gathered")));
+        if keeps {
+            assert_eq!(view.commit(), 3);
+            overlay.settle(2, &second);
+            overlay.settle(3, &written);
+        } else {
+            view.discard();
+            assert!(effects.is_empty() && written.keys.is_empty());
+            overlay.settle(2, &second);
+        }
+        assert!(overlay.layer.is_empty(), "cleared {clears}, kept {keeps}");
     }
 }

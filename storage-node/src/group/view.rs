@@ -3,13 +3,18 @@
 use std::{cell::Cell, ops::ControlFlow};
 
 use bytes::Bytes;
+use datatypes::Event;
 use datatypes::kv::{Kv, KvMut, Savepoints, StoreError, Visit};
+use topology::Classes;
 
 use super::{
     effects::{EffectsBuilder, Mark},
+    idle::LastUses,
     memory::{Found, Layer},
-    state::{DATABASES, GroupState},
+    state::{COUNTS, GroupState, count_of, counted},
+    tracking::Told,
 };
+use crate::events::{Announced, ChangedKeys};
 
 /// Number of an entry of this leadership, counted from 1; 0 stands for committed state.
 pub type EntryId = u64;
@@ -19,13 +24,16 @@ pub type EntryId = u64;
 pub struct Overlay {
     pub layer: Layer<EntryId>,
     /// Key count changes in flight.
-    pub counts: [i64; DATABASES],
+    pub counts: [i64; COUNTS],
     /// The entry that changed the count of each database last.
-    counted_by: [EntryId; DATABASES],
+    counted_by: [EntryId; COUNTS],
     /// The latest entry that wrote anything here.
     latest: EntryId,
     /// Someone wants to know of keys that change without a write of their head record.
     pub observed: bool,
+    /// Which keyspace events are announced.
+    pub announced: Classes,
+    last_uses: LastUses,
 }
 
 impl Overlay {
@@ -45,11 +53,17 @@ impl Overlay {
 #[derive(Default)]
 pub struct Written {
     pub keys: Vec<Bytes>,
-    pub counts: [i64; DATABASES],
+    pub counts: [i64; COUNTS],
     /// Head records of keys that changed otherwise; kept while [`Overlay::observed`], until someone looks.
     touched: Vec<Bytes>,
     /// Keys were removed by the range.
     flushed: bool,
+    /// Keyspace events, to be told once it is settled.
+    pub events: Vec<Announced>,
+    /// Likewise, to streams that have read what changed.
+    pub told: Vec<Told>,
+    /// Likewise, to those who are told of all keys with a prefix; kept while there are any.
+    pub changed: ChangedKeys,
 }
 
 /// Which keys the last commands changed.
@@ -62,6 +76,18 @@ pub struct Changes {
 }
 
 impl Written {
+    /// Splits off what belongs to an entry that ends at `end` and changed the counts by `counts`.
+    pub fn split(&mut self, end: &Extent, counts: [i64; COUNTS]) -> Self {
+        for (count, gone) in self.counts.iter_mut().zip(counts) {
+            *count -= gone;
+        }
+        let keys = self.keys.drain(..end.keys).collect();
+        let events = self.events.drain(..end.events).collect();
+        // Told early, readers read again, which waits until all of it is evaluated.
+        let (told, changed) = (std::mem::take(&mut self.told), std::mem::take(&mut self.changed));
+        Self { keys, counts, events, told, changed, ..Self::default() }
+    }
+
     /// What was written since there were `from` keys here.
     pub fn changes_since(&mut self, from: usize) -> Changes {
         let heads = self.keys[from..].iter().filter(|stored| datatypes::key::parse_head(stored).is_some());
@@ -83,12 +109,56 @@ pub struct View<'a> {
     /// Latest entry in flight whose writes the command has seen.
     seen: Cell<EntryId>,
     undo: Vec<Undo>,
-    counts: [i64; DATABASES],
+    counts: [i64; COUNTS],
     mark: (Mark, usize),
     latest_before: EntryId,
     touched_before: usize,
+    events_before: usize,
     /// What was not kept yet, the latest last.
     marks: Vec<Moment>,
+}
+
+/// A view that nobody holds: what its command has done so far. Meanwhile nothing else is evaluated; what is
+/// in flight may settle, and what was gathered before its batch may go on its way.
+pub struct Paused {
+    eid: EntryId,
+    seen: EntryId,
+    undo: Vec<Undo>,
+    counts: [i64; COUNTS],
+    mark: (Mark, usize),
+    latest_before: EntryId,
+    touched_before: usize,
+    events_before: usize,
+}
+
+impl Paused {
+    /// Entries up to `eid` are part of the committed state: undoing must not bring back what the overlay
+    /// knew of them.
+    pub fn settle(&mut self, eid: EntryId) {
+        for undo in &mut self.undo {
+            match undo {
+                Undo::Point(_, previous) if previous.as_ref().is_some_and(|(_, tag)| *tag <= eid) => {
+                    *previous = None;
+                }
+                Undo::Point(..) => {}
+                Undo::Layer(layer) => layer.forget_all(|tag| tag <= eid),
+            }
+        }
+    }
+
+    /// So much of what was gathered is gone from the front.
+    pub fn shift(&mut self, by: &Extent) {
+        self.mark = (self.mark.0.less(&by.effects), self.mark.1 - by.keys);
+        self.events_before -= by.events;
+    }
+}
+
+/// How much has been gathered for an entry.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    pub effects: Mark,
+    pub keys: usize,
+    pub events: usize,
 }
 
 /// A moment of a command.
@@ -97,7 +167,8 @@ struct Moment {
     effects: Mark,
     keys: usize,
     touched: usize,
-    counts: [i64; DATABASES],
+    events: usize,
+    counts: [i64; COUNTS],
 }
 
 enum Undo {
@@ -118,10 +189,11 @@ impl<'a> View<'a> {
             eid,
             seen: Cell::new(0),
             undo: Vec::new(),
-            counts: [0; DATABASES],
+            counts: [0; COUNTS],
             mark: (effects.mark(), written.keys.len()),
             latest_before: overlay.latest,
             touched_before: written.touched.len(),
+            events_before: written.events.len(),
             marks: Vec::new(),
             state,
             overlay,
@@ -130,13 +202,41 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Between two commands of a script.
+    pub fn pause(self) -> Paused {
+        debug_assert!(self.marks.is_empty(), "within a command");
+        let Self { eid, undo, counts, mark, latest_before, touched_before, events_before, .. } = self;
+        let seen = self.seen.get();
+        Paused { eid, seen, undo, counts, mark, latest_before, touched_before, events_before }
+    }
+
+    pub fn resume(
+        paused: Paused,
+        state: &'a GroupState,
+        overlay: &'a mut Overlay,
+        effects: &'a mut EffectsBuilder,
+        written: &'a mut Written,
+    ) -> Self {
+        let Paused { eid, seen, undo, counts, mark, latest_before, touched_before, events_before } = paused;
+        Self {
+            undo,
+            counts,
+            mark,
+            latest_before,
+            touched_before,
+            events_before,
+            seen: Cell::new(seen),
+            ..Self::new(state, overlay, effects, written, eid)
+        }
+    }
+
     /// Keeps the writes. Answers the latest entry whose writes this command saw or made, 0: none.
     pub fn commit(mut self) -> EntryId {
-        for (db, &delta) in self.counts.iter().enumerate().filter(|(_, d)| **d != 0) {
-            self.effects.count(db as u8, delta);
-            self.overlay.counts[db] += delta;
-            self.overlay.counted_by[db] = self.eid;
-            self.written.counts[db] += delta;
+        for (at, &delta) in self.counts.iter().enumerate().filter(|(_, d)| **d != 0) {
+            self.effects.count(counted(at), delta);
+            self.overlay.counts[at] += delta;
+            self.overlay.counted_by[at] = self.eid;
+            self.written.counts[at] += delta;
         }
         let wrote = self.effects.mark() != self.mark.0;
         self.undo.clear();
@@ -149,6 +249,7 @@ impl<'a> View<'a> {
         self.effects.rewind(self.mark.0);
         self.written.keys.truncate(self.mark.1);
         self.written.touched.truncate(self.touched_before);
+        self.written.events.truncate(self.events_before);
         self.overlay.latest = self.latest_before;
         self.seen.get()
     }
@@ -196,10 +297,28 @@ impl Kv for View<'_> {
     }
 
     fn key_count(&self, db: u8) -> u64 {
-        let db = usize::from(db) % DATABASES;
-        self.saw(self.overlay.counted_by[db]);
-        let in_flight = self.overlay.counts[db] + self.counts[db];
-        self.state.applied.key_counts[db].saturating_add_signed(in_flight)
+        let at = count_of(db);
+        self.saw(self.overlay.counted_by[at]);
+        let in_flight = self.overlay.counts[at] + self.counts[at];
+        self.state.applied.key_counts.of(db).saturating_add_signed(in_flight)
+    }
+
+    fn announce(&mut self, db: u8, key: &[u8], event: Event) {
+        if self.overlay.announced.announces() {
+            self.written.events.extend(Announced::new(self.overlay.announced, db, key, event));
+        }
+    }
+
+    fn touch(&mut self, head: &[u8], now_ms: u64) {
+        self.overlay.last_uses.note(head, now_ms);
+    }
+
+    fn idle_ms(&self, head: &[u8], now_ms: u64) -> u64 {
+        self.overlay.last_uses.idle_ms(head, now_ms)
+    }
+
+    fn announces(&self) -> bool {
+        self.overlay.announced.announces()
     }
 }
 
@@ -234,7 +353,7 @@ impl KvMut for View<'_> {
     }
 
     fn add_key_count(&mut self, db: u8, delta: i64) {
-        self.counts[usize::from(db) % DATABASES] += delta;
+        self.counts[count_of(db)] += delta;
     }
 
     fn as_kv(&mut self) -> &mut dyn Kv {
@@ -249,6 +368,7 @@ impl Savepoints for View<'_> {
             effects: self.effects.mark(),
             keys: self.written.keys.len(),
             touched: self.written.touched.len(),
+            events: self.written.events.len(),
             counts: self.counts,
         });
     }
@@ -263,6 +383,7 @@ impl Savepoints for View<'_> {
         self.effects.rewind(moment.effects);
         self.written.keys.truncate(moment.keys);
         self.written.touched.truncate(moment.touched);
+        self.written.events.truncate(moment.events);
         self.counts = moment.counts;
     }
 

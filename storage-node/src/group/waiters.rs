@@ -72,6 +72,11 @@ impl Waiters {
         self.by_head.contains_key(head)
     }
 
+    /// All keys that are waited for.
+    pub fn heads(&self) -> Vec<Bytes> {
+        self.by_head.keys().cloned().collect()
+    }
+
     /// Who waits for a key, those first who began first.
     pub fn of(&self, head: &[u8]) -> Vec<Place> {
         self.by_head.get(head).map(|places| places.iter().copied().collect()).unwrap_or_default()

@@ -15,7 +15,7 @@ const KEYS_MAX: usize = 100_000;
 #[derive(Debug)]
 struct Watched {
     version: u64,
-    /// The key was there when the watching began.
+    /// The key was there when someone began to watch it as of this version.
     existed: bool,
 }
 
@@ -46,7 +46,7 @@ impl Watches {
         }
         let changes = self.changes;
         let watched = self.keys.entry(head).or_insert(Watched { version: changes, existed: exists });
-        // The youngest watcher decides what an expiry or a flush means: it may fail an older one.
+        // A key that is due and not yet removed is there for one watcher and not for the next.
         watched.existed |= exists;
         token(self.period, watched.version)
     }
@@ -55,7 +55,8 @@ impl Watches {
     pub fn changed(&mut self, head: &[u8]) {
         if let Some(watched) = self.keys.get_mut(head) {
             self.changes += 1;
-            watched.version = self.changes;
+            // No token is good any more.
+            *watched = Watched { version: self.changes, existed: false };
         }
     }
 
@@ -70,7 +71,7 @@ impl Watches {
     pub fn flushed(&mut self) {
         self.changes += 1;
         for watched in self.keys.values_mut().filter(|watched| watched.existed) {
-            watched.version = self.changes;
+            *watched = Watched { version: self.changes, existed: false };
         }
     }
 
@@ -117,6 +118,23 @@ mod tests {
         let token = watches.watch(Bytes::from_static(b"b"), true);
         watches.flushed();
         assert!(!watches.holds(b"b", &token, true));
+    }
+
+    #[test]
+    fn what_a_key_was_before_its_last_change_does_not_count() {
+        let mut watches = Watches::new(7);
+        let a = Bytes::from_static(b"a");
+        let first = watches.watch(a.clone(), true);
+        watches.changed(b"a");
+        let second = watches.watch(a.clone(), false);
+        watches.flushed();
+        watches.expired(b"a");
+        assert!(!watches.holds(b"a", &first, false) && watches.holds(b"a", &second, false));
+        // Due, and not yet removed when the second one looks.
+        let there = watches.watch(a.clone(), true);
+        watches.watch(a, false);
+        watches.expired(b"a");
+        assert!(!watches.holds(b"a", &there, false));
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::{
     engine::Engine,
     events::{EventsService, Hub, watch_leadership},
     faults::Faults,
-    group::{Blocking, Replica, ReplicaConfig},
+    group::{Blocking, Budget, Pacer, Replica, ReplicaConfig},
     options::{Durability, Options},
 };
 use identity::Identity;
@@ -175,6 +175,7 @@ fn replica_config(options: Options, env: &Env, switches: TestSwitches) -> anyhow
     let peers = Peers::new(Arc::new(move |addr: &str| grpc::channel(&dial, addr)));
     let service = PeerService::with_registry(Registry::spooling_in(&options.data_dir));
     Ok(ReplicaConfig {
+        delta: Budget::new(options.delta_bytes),
         options,
         env: env.clone(),
         engine,
@@ -185,6 +186,7 @@ fn replica_config(options: Options, env: &Env, switches: TestSwitches) -> anyhow
         read_only: Arc::new(AtomicBool::new(false)),
         report: Arc::default(),
         events: Arc::new(Hub::default()),
+        pacer: Arc::new(Pacer::new()),
         faults: switches.faults,
     })
 }
@@ -262,8 +264,8 @@ impl Node {
                 () = stop.cancelled() => return Ok(()),
                 update = updates.next() => {
                     let Some(update) = update else { return Ok(()) };
-                    reconciler.take_update(&update.state).await;
-                    heartbeat.update(|h| h.acked_version = update.version);
+                    reconciler.take_update(&update).await;
+                    heartbeat.update(|h| h.acked_version = reconciler.version());
                 }
                 () = self.config.report.notified() => self.report(&heartbeat),
                 _ = tick.tick() => {
@@ -324,6 +326,7 @@ fn report_of(replica: &Replica) -> ReplicaReport {
     let membership = metrics.membership_config.membership();
     let leads = replica.is_serving();
     let parked = shared.parked.lock().clone();
+    let namespaces = shared.namespaces.lock().clone();
     ReplicaReport {
         group: shared.group,
         replica: shared.replica,
@@ -333,8 +336,9 @@ fn report_of(replica: &Replica) -> ReplicaReport {
         applied_index: state.applied.index(),
         voters: if leads { membership.voter_ids().collect() } else { Vec::new() },
         learners: if leads { membership.learner_ids().collect() } else { Vec::new() },
-        keys: state.applied.key_counts.iter().sum(),
+        keys: state.applied.key_counts.sum(),
         slots_version: state.applied.slots_version,
+        libraries_version: shared.libraries_version(&state),
         failed: metrics.running_state.is_err(),
         parked_version: if leads { parked.version } else { 0 },
         parked_in_use: parked
@@ -343,6 +347,8 @@ fn report_of(replica: &Replica) -> ReplicaReport {
             .iter()
             .flat_map(|&(a, b)| [u32::from(a), u32::from(b)])
             .collect(),
+        namespaces_version: if leads { namespaces.version.0 } else { 0 },
+        namespaces_in_use: namespaces.in_use.into_iter().collect(),
     }
 }
 

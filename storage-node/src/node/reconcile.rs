@@ -3,42 +3,66 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use daemon::meta_client::Update;
 use raft_rocks::Member;
 use topology::{ClusterState, Group, GroupId, StoreId};
 
 use super::Replicas;
-use crate::group::{Desired, Replica, ReplicaConfig};
+use crate::group::{Assigned, Desired, Replica, ReplicaConfig};
 
 pub struct Reconciler {
     config: ReplicaConfig,
     replicas: Replicas,
     store: StoreId,
     state: ClusterState,
+    /// The libraries of functions.
+    libraries: Arc<Assigned>,
 }
 
 impl Reconciler {
     pub fn new(config: ReplicaConfig, replicas: Replicas, store: u64) -> Self {
-        Self { config, replicas, store: StoreId(store), state: ClusterState::default() }
+        Self {
+            config,
+            replicas,
+            store: StoreId(store),
+            state: ClusterState::default(),
+            libraries: Arc::default(),
+        }
     }
 
-    /// Takes in a new state (JSON; empty: nothing new) and acts on it.
-    pub async fn take_update(&mut self, json: &[u8]) {
-        if json.is_empty() {
-            return;
+    /// The version of the cluster state that this node goes by.
+    pub fn version(&self) -> u64 {
+        self.state.version.0
+    }
+
+    /// Takes in what is new and acts on it.
+    pub async fn take_update(&mut self, update: &Update) {
+        if let Some(libraries) = &update.libraries {
+            let each = libraries.libraries.iter().map(|library| &library[..]);
+            self.libraries = Arc::new(Assigned::new(libraries.version, each));
         }
-        match serde_json::from_slice(json) {
-            Ok(state) => self.state = state,
-            Err(error) => return tracing::error!(%error, "meta sent a state that does not parse"),
+        if !update.state.is_empty() {
+            match serde_json::from_slice(&update.state) {
+                Ok(state) => self.state = state,
+                Err(error) => return tracing::error!(%error, "meta sent a state that does not parse"),
+            }
+            self.start_missing().await;
+            self.assign();
+            self.drive().await;
+        } else if update.libraries.is_some() {
+            self.assign();
         }
-        self.start_missing().await;
+    }
+
+    fn assign(&self) {
         for (id, group) in &self.state.groups {
             if let Some(replica) = self.replicas.get(id.0) {
                 let (slots, parked) = (group.slots.clone(), group.parked.clone());
-                let desired = Desired { version: self.state.version.0, slots, parked };
-                replica.set_desired(desired);
+                let (version, libraries) = (self.state.version.0, self.libraries.clone());
+                let (notifications, namespaces) = (self.state.notifications, self.state.namespaces.clone());
+                replica.set_desired(Desired { version, slots, parked, libraries, notifications, namespaces });
             }
         }
-        self.drive().await;
     }
 
     /// Forms new groups; as leader, moves the membership towards what is desired.

@@ -221,7 +221,9 @@ impl Remains {
             let contents = storage_node::contents(store.dir())
                 .map_err(|error| Wrong::Unreadable { store: store.name.clone(), error })?;
             let (name, expected) = first.get_or_insert_with(|| (store.name.clone(), contents.clone()));
-            if *expected != contents {
+            let alike = expected.len() == contents.len()
+                && expected.iter().zip(&contents).all(|(expected, found)| expected.holds_what(found));
+            if !alike {
                 return Err(Wrong::Diverged(format!("{name} {expected:?}, {} {contents:?}", store.name)));
             }
         }

@@ -1,16 +1,12 @@
 //! `redis-cli --cluster`.
 
-use std::time::{Duration, Instant};
-
 use super::*;
 
 async fn create(addresses: &[String]) -> String {
     let mut arguments = vec!["--cluster", "create"];
     arguments.extend(addresses.iter().map(String::as_str));
     arguments.extend(["--cluster-replicas", "1", "--cluster-yes"]);
-    let started = Instant::now();
     let output = redis_cli_ok(&arguments).await;
-    assert!(started.elapsed() < Duration::from_secs(10), "took {:?}\n{output}", started.elapsed());
     assert!(output.contains("[OK] All 16384 slots covered."), "{output}");
     output
 }

@@ -12,3 +12,7 @@ pub use bit::{getbit, setbit};
 pub use bitfield::{bitfield, bitfield_ro};
 pub use bitop::bitop;
 pub use search::{bitcount, bitpos};
+
+use datatypes::Event;
+
+const SETBIT: Event = Event::string("setbit");

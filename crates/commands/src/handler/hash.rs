@@ -26,9 +26,14 @@ pub use setex::hsetex;
 pub use ttl::{hexpiretime, hpersist, hpexpiretime, hpttl, httl};
 pub use write::{hdel, hmset, hset, hsetnx};
 
-use datatypes::{Edit, Elements, Keyspace, Kv, Type};
+use datatypes::{Edit, Elements, Event, Keyspace, Kv, Type};
 
 use crate::{Args, CommandError, Cx};
+
+const SET: Event = Event::hash("hset");
+const DELETED: Event = Event::hash("hdel");
+const EXPIRE: Event = Event::hash("hexpire");
+const PERSIST: Event = Event::hash("hpersist");
 
 /// The fields of the hash that the first argument names; none if the key is missing.
 fn fields(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Result<Elements, CommandError> {

@@ -1,11 +1,13 @@
 //! HyperLogLogs.
 
-use datatypes::hyperloglog::{self, HyperLogLog, REGISTERS, Registers, SPARSE_BYTES_MAX, Sketch};
-use datatypes::{Entry, Keyspace, KvMut, Record, StringForm};
+use datatypes::hyperloglog::{self, HyperLogLog, REGISTERS, Registers, Sketch};
+use datatypes::{Entry, Event, Keyspace, KvMut, Record, StringForm};
 use resp::Reply;
 
 use super::{Outcome, expect_string, flag, keyspace, reader, string_bytes};
 use crate::{Args, CommandError, Cx};
+
+const PFADD: Event = Event::string("pfadd");
 
 /// PFADD key [element …]: whether the estimate may have changed.
 pub fn pfadd(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
@@ -16,11 +18,12 @@ pub fn pfadd(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         None => (HyperLogLog::default(), true),
     };
     for element in args.from(1) {
-        changed |= log.add(element, SPARSE_BYTES_MAX)?;
+        changed |= log.add(element, cx.limits.sparse_log_bytes)?;
     }
     if changed {
         log.forget_estimate();
         put(&mut keyspace, entry, log);
+        keyspace.announce(args.at(0)?, PFADD);
     }
     Ok(flag(changed))
 }
@@ -31,7 +34,7 @@ pub fn pfcount(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Ok(integer(hyperloglog::estimate(&union(kv, args.all(), cx)?.registers)));
     }
     let mut keyspace = keyspace(kv, cx);
-    let entry = keyspace.entry(args.at(0)?)?;
+    let entry = keyspace.read_entry(args.at(0)?)?;
     let Some(record) = expect_string(entry.live())? else { return Ok(Reply::Int(0)) };
     let sketch = Sketch::parse(&record.payload)?;
     if let Some(estimate) = sketch.cached() {
@@ -56,9 +59,10 @@ pub fn pfmerge(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     if union.any_dense {
         log.make_dense()?;
     }
-    log.merge(&union.registers, SPARSE_BYTES_MAX)?;
+    log.merge(&union.registers, cx.limits.sparse_log_bytes)?;
     log.forget_estimate();
     put(&mut keyspace, entry, log);
+    keyspace.announce(args.at(0)?, PFADD);
     Ok(Reply::OK)
 }
 

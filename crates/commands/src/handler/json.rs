@@ -29,7 +29,7 @@ pub use types::{toggle, type_of};
 use bytes::Bytes;
 use datatypes::json::{DOCUMENT_BYTES_MAX, Document, Json, JsonError, Location, Path, deepest_first};
 use datatypes::number::parse_i64;
-use datatypes::{Entry, Keyspace, Kv, KvMut, Type};
+use datatypes::{Entry, Event, Keyspace, Kv, KvMut, Type};
 use resp::Reply;
 
 use super::{Outcome, keyspace, reader};
@@ -136,6 +136,8 @@ enum Order {
 
 /// A command that changes every value of a type that its path leads to.
 struct Change<'a> {
+    /// Of the command, and its event.
+    name: &'static str,
     key: &'a [u8],
     path: &'a Path<'a>,
     wanted: fn(&Json) -> bool,
@@ -176,6 +178,7 @@ impl Change<'_> {
         let last = ordered.last().map(|(at, _)| *at);
         if last.is_some() {
             put(&mut keyspace, entry, &document)?;
+            keyspace.announce(self.key, Event::module(self.name));
         }
         Ok(Changed { results, last })
     }

@@ -11,7 +11,7 @@ mod slot;
 mod swap;
 mod whole;
 
-pub use basic::{del, exists, type_of};
+pub use basic::{del, exists, touch, type_of};
 pub use dump::{dump, restore};
 pub use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
 pub use memory::usage;

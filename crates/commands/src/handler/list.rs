@@ -20,7 +20,7 @@ pub use search::lpos;
 pub use transfer::{lmove, rpoplpush};
 
 use datatypes::list::End;
-use datatypes::{Entry, Keyspace, Kv, List, ListEdit, Type};
+use datatypes::{Entry, Event, Keyspace, Kv, List, ListEdit, Type};
 
 use crate::args::is;
 use crate::{Args, CommandError, Cx};
@@ -52,6 +52,16 @@ fn edit<'a, 'kv>(
 ) -> Result<ListEdit<'a, 'kv>, CommandError> {
     let entry = entry(keyspace, key)?;
     Ok(keyspace.edit_list(entry, cx.limits.list)?)
+}
+
+/// The event of an element that was added there.
+fn pushed(end: End) -> Event {
+    Event::list(if end == End::Front { "lpush" } else { "rpush" })
+}
+
+/// The event of an element that was taken from there.
+fn popped(end: End) -> Event {
+    Event::list(if end == End::Front { "lpop" } else { "rpop" })
 }
 
 /// LEFT or RIGHT.

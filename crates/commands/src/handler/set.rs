@@ -26,6 +26,12 @@ fn members(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Result<Elements, Comman
     super::elements(kv, args.at(0)?, Type::Set, cx)
 }
 
+/// Likewise, to find what is to be changed.
+fn members_to_change(kv: &mut dyn Kv, key: &[u8], cx: &Cx) -> Result<Elements, CommandError> {
+    let record = super::reader(kv, cx).peek(key)?;
+    super::elements_of(kv, record, key, Type::Set, cx)
+}
+
 /// The set under `key`, to change it; a new one if the key is missing.
 fn edit<'a, 'kv>(
     keyspace: &'a mut Keyspace<'kv>,

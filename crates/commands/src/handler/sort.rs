@@ -11,13 +11,13 @@ mod source;
 use std::ops::Range;
 
 use bytes::Bytes;
-use datatypes::{Keyspace, Kv, KvMut, Type, slot_of};
+use datatypes::{Event, Keyspace, Kv, KvMut, Type, slot_of};
 use resp::Reply;
 
 use self::options::Options;
 use self::pattern::Pattern;
 use self::source::Source;
-use super::{Outcome, bulk_or_null, count, keyspace};
+use super::{Outcome, bulk_or_null, count, keyspace, remove};
 use crate::{Args, CommandError, Cx};
 
 /// SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern …]] [ASC | DESC] [ALPHA]
@@ -54,12 +54,14 @@ fn store(
 ) -> Result<(), CommandError> {
     let entry = keyspace.entry(target)?;
     if elements.is_empty() {
-        keyspace.remove(entry);
+        remove(keyspace, target, entry);
         return Ok(());
     }
     let mut list = keyspace.create_list(entry, cx.limits.list, None);
     list.fill(elements)?;
-    Ok(list.save()?)
+    list.save()?;
+    keyspace.announce(target, Event::list("sortstore"));
+    Ok(())
 }
 
 /// What is answered for the elements within the limit, in their order.

@@ -32,15 +32,24 @@ pub(super) use add::{Rules, add};
 pub(super) use span::ScoreRange;
 
 use datatypes::number::parse_f64;
-use datatypes::{Keyspace, Kv, KvMut, Scored, SortedEdit, SortedSet, Type};
+use datatypes::{Event, Keyspace, Kv, KvMut, Record, Scored, SortedEdit, SortedSet, Type};
 use resp::{Protocol, Reply};
 
-use super::{Outcome, count, keyspace, reader};
+use super::{Outcome, count, keyspace, reader, remove};
 use crate::{CommandError, Cx};
 
 /// The sorted set under `key`; an empty one if the key is missing.
 pub(super) fn sorted_set(kv: &mut dyn Kv, key: &[u8], cx: &Cx) -> Result<SortedSet, CommandError> {
-    match reader(kv, cx).lookup(key)? {
+    sorted_set_of(reader(kv, cx).lookup(key)?, key, cx)
+}
+
+/// Likewise, to find what is to be changed.
+fn sorted_set_to_change(kv: &mut dyn Kv, key: &[u8], cx: &Cx) -> Result<SortedSet, CommandError> {
+    sorted_set_of(reader(kv, cx).peek(key)?, key, cx)
+}
+
+fn sorted_set_of(record: Option<Record>, key: &[u8], cx: &Cx) -> Result<SortedSet, CommandError> {
+    match record {
         None => Ok(SortedSet::default()),
         Some(record) if record.kind != Type::SortedSet => Err(CommandError::WrongType),
         Some(record) => Ok(SortedSet::of(&record, cx.db, key)?),
@@ -61,12 +70,18 @@ fn edit<'a, 'kv>(
 }
 
 /// Replaces whatever is under `key` by a sorted set of different members, and answers how many they are;
-/// an empty set is no key.
-pub(super) fn store(kv: &mut dyn KvMut, key: &[u8], elements: &[Scored], cx: &Cx) -> Outcome {
+/// an empty set is no key. `name` is that of the event.
+pub(super) fn store(
+    kv: &mut dyn KvMut,
+    key: &[u8],
+    elements: &[Scored],
+    name: &'static str,
+    cx: &Cx,
+) -> Outcome {
     let mut keyspace = keyspace(kv, cx);
     let entry = keyspace.entry(key)?;
     if elements.is_empty() {
-        keyspace.remove(entry);
+        remove(&mut keyspace, key, entry);
         return Ok(count(0));
     }
     let limits = cx.limits.sorted_set;
@@ -79,6 +94,7 @@ pub(super) fn store(kv: &mut dyn KvMut, key: &[u8], elements: &[Scored], cx: &Cx
         set.replace(&element.member, None, element.score)?;
     }
     set.save();
+    keyspace.announce(key, Event::sorted_set(name));
     Ok(count(elements.len()))
 }
 

@@ -36,7 +36,7 @@ pub use trim::xtrim;
 
 use bytes::Bytes;
 use datatypes::stream::{GroupEdit, Stream, StreamEdit, StreamEntry, StreamId};
-use datatypes::{Entry, Keyspace, Kv, KvMut, Type};
+use datatypes::{Entry, Event, Keyspace, Kv, KvMut, Type};
 use resp::Reply;
 
 use super::reader;
@@ -99,6 +99,23 @@ fn read_in_group<T>(
     let answer = work(&stream, &mut group, kv)?;
     let changed = group.save(kv);
     Ok(Some((answer, changed)))
+}
+
+/// The event of a consumer that is new.
+const CONSUMER_CREATED: Event = Event::stream("xgroup-createconsumer");
+
+/// Notes that a consumer, which may be new, asks for something.
+fn see_consumer(
+    kv: &mut dyn KvMut,
+    key: &[u8],
+    group: &mut GroupEdit,
+    consumer: &[u8],
+    cx: &Cx,
+) -> Result<(), CommandError> {
+    if group.see_consumer(kv, consumer, cx.now_ms)? {
+        kv.announce(cx.db, key, CONSUMER_CREATED);
+    }
+    Ok(())
 }
 
 /// Reads an id that is written in full, or without its second half, which is 0 then.

@@ -4,7 +4,7 @@ use resp::Reply;
 
 use super::info::key_flags;
 use crate::keyspec::{KeySpec, key_flag};
-use crate::{Args, CommandError, Spec, lookup};
+use crate::{Args, CommandError, Id, Spec, flags::flag, lookup::named};
 
 /// COMMAND GETKEYS command [arg …]
 pub fn get_keys(args: &Args<'_>) -> Result<Reply, CommandError> {
@@ -17,7 +17,7 @@ pub fn get_keys_and_flags(args: &Args<'_>) -> Result<Reply, CommandError> {
 }
 
 fn keys_of(argv: &[&[u8]], show: impl Fn(&[u8], &KeySpec) -> Reply) -> Result<Reply, CommandError> {
-    let spec = find(argv).ok_or(CommandError::GetKeysUnknown)?;
+    let spec = named(argv).ok_or(CommandError::GetKeysUnknown)?;
     let is_key = |keys: &&KeySpec| keys.flags & key_flag::NOT_KEY == 0;
     if !spec.keys.iter().any(|keys| is_key(&keys)) {
         return Err(CommandError::GetKeysNone);
@@ -27,15 +27,27 @@ fn keys_of(argv: &[&[u8]], show: impl Fn(&[u8], &KeySpec) -> Reply) -> Result<Re
     }
     let args = &argv[1..];
     let of_spec = |keys: &'static KeySpec| keys.indices(args).map(move |at| (at, keys));
-    let named = spec.keys.iter().filter(is_key);
-    let found: Vec<_> = named.flat_map(of_spec).map(|(at, keys)| show(args[at], keys)).collect();
-    if found.is_empty() { Err(CommandError::GetKeysInvalid) } else { Ok(Reply::Array(found)) }
+    let keys = spec.keys.iter().filter(is_key);
+    let found: Vec<_> =
+        keys.flat_map(of_spec).map(|(at, keys)| show(args[at], &settled(spec, keys, args))).collect();
+    if found.is_empty() && !spec.flags.has(flag::NO_MANDATORY_KEYS) {
+        return Err(CommandError::GetKeysInvalid);
+    }
+    Ok(Reply::Array(found))
 }
 
-fn find(argv: &[&[u8]]) -> Option<&'static Spec> {
-    let spec = lookup(argv.first()?)?;
-    match argv.get(1) {
-        Some(name) if !spec.subcommands.is_empty() => spec.subcommand(name),
-        _ => Some(spec),
-    }
+/// What the command does to its key, where that depends on its arguments.
+fn settled(spec: &Spec, keys: &KeySpec, args: &[&[u8]]) -> KeySpec {
+    use key_flag::{ACCESS, OW, RO, RW, UPDATE};
+    let has = |words: &[&str], from: usize| {
+        args.iter().skip(from).any(|arg| words.iter().any(|word| arg.eq_ignore_ascii_case(word.as_bytes())))
+    };
+    let flags = match spec.id {
+        Id::Set if has(&["get"], 2) => RW | ACCESS | UPDATE,
+        Id::Set => OW | UPDATE,
+        Id::Bitfield if has(&["set", "incrby"], 1) => RW | ACCESS | UPDATE,
+        Id::Bitfield => RO | ACCESS,
+        _ => keys.flags,
+    };
+    KeySpec { flags, ..*keys }
 }

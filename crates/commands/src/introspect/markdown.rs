@@ -17,7 +17,7 @@ pub fn markdown() -> String {
          serves one of the keys, the answers merged; `all` = by every group in the listener's view; \
          `proxy` = by the proxy itself.\n",
     );
-    for group in Group::ALL {
+    for &group in Group::ALL {
         section(&mut out, group);
     }
     out

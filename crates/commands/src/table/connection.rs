@@ -16,10 +16,29 @@ pub static ROWS: &[Spec] = &[
         Id::Client,
         "client",
         &[
+            local(Id::ClientCaching, "client|caching", exactly(3), ProxyCommand::ClientCaching)
+                .flags(NOSCRIPT | LOADING | STALE)
+                .acl(category::CONNECTION)
+                .doc(
+                    Group::Connection,
+                    "6.0.0",
+                    "O(1)",
+                    "Says whether the keys of the next command are tracked.",
+                )
+                .args(&[one_of("mode", &[word("yes", "YES"), word("no", "NO")])]),
             local(Id::ClientGetname, "client|getname", exactly(2), ProxyCommand::ClientGetName)
                 .flags(NOSCRIPT | LOADING | STALE)
                 .acl(category::CONNECTION)
                 .doc(Group::Connection, "2.6.9", "O(1)", "Answers the name of the connection."),
+            local(Id::ClientGetredir, "client|getredir", exactly(2), ProxyCommand::ClientGetRedir)
+                .flags(NOSCRIPT | LOADING | STALE)
+                .acl(category::CONNECTION)
+                .doc(
+                    Group::Connection,
+                    "6.0.0",
+                    "O(1)",
+                    "Answers the id of the connection that is told of changed keys.",
+                ),
             local(Id::ClientHelp, "client|help", exactly(2), ProxyCommand::Help)
                 .flags(LOADING | STALE)
                 .acl(category::CONNECTION)
@@ -152,6 +171,38 @@ pub static ROWS: &[Spec] = &[
                 .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
                 .doc(Group::Connection, "2.6.9", "O(1)", "Names the connection.")
                 .args(&[string("connection-name")]),
+            local(Id::ClientTracking, "client|tracking", at_least(3), ProxyCommand::ClientTracking)
+                .flags(NOSCRIPT | LOADING | STALE)
+                .acl(category::CONNECTION)
+                .doc(
+                    Group::Connection,
+                    "6.0.0",
+                    "O(1). Some options may introduce additional complexity.",
+                    "Switches telling the connection of changed keys, which it may cache, on or off.",
+                )
+                .args(&[
+                    one_of("status", &[word("on", "ON"), word("off", "OFF")]),
+                    integer("client-id").token("REDIRECT").optional(),
+                    string("prefix").token("PREFIX").optional().multiple().multiple_token(),
+                    word("bcast", "BCAST").optional(),
+                    word("optin", "OPTIN").optional(),
+                    word("optout", "OPTOUT").optional(),
+                    word("noloop", "NOLOOP").optional(),
+                ]),
+            local(
+                Id::ClientTrackinginfo,
+                "client|trackinginfo",
+                exactly(2),
+                ProxyCommand::ClientTrackingInfo,
+            )
+            .flags(NOSCRIPT | LOADING | STALE)
+            .acl(category::CONNECTION)
+            .doc(
+                Group::Connection,
+                "6.2.0",
+                "O(1)",
+                "Answers what the connection is told of changed keys.",
+            ),
             local(Id::ClientUnblock, "client|unblock", at_least(3), ProxyCommand::ClientUnblock)
                 .flags(ADMIN | NOSCRIPT | LOADING | STALE)
                 .acl(category::CONNECTION)
@@ -220,4 +271,26 @@ pub static ROWS: &[Spec] = &[
         .acl(category::CONNECTION)
         .doc(Group::Connection, "1.0.0", "O(1)", "Chooses the database of the connection.")
         .args(&[integer("index")]),
+    local(Id::Wait, "wait", exactly(3), ProxyCommand::Wait)
+        .flags(NOSCRIPT)
+        .acl(category::CONNECTION)
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+        .doc(
+            Group::Generic,
+            "3.0.0",
+            "O(N) where N is the number of groups that were written to",
+            "Waits until replicas have what the connection wrote, and counts them.",
+        )
+        .args(&[integer("numreplicas"), integer("timeout")]),
+    local(Id::Waitaof, "waitaof", exactly(4), ProxyCommand::WaitAof)
+        .flags(NOSCRIPT)
+        .acl(category::CONNECTION)
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+        .doc(
+            Group::Generic,
+            "7.2.0",
+            "O(N) where N is the number of groups that were written to",
+            "Waits until what the connection wrote is synced by leaders and replicas, and counts them.",
+        )
+        .args(&[integer("numlocal"), integer("numreplicas"), integer("timeout")]),
 ];

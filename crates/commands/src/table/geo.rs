@@ -24,6 +24,41 @@ const FROM: &[Arg] =
 const CIRCLE: &[Arg] = &[double("radius").token("BYRADIUS"), one_of("unit", UNIT)];
 const BOX: &[Arg] = &[double("width").token("BYBOX"), double("height"), one_of("unit", UNIT)];
 const BY: &[Arg] = &[block("circle", CIRCLE), block("box", BOX)];
+/// Of GEORADIUS.
+const AROUND_POINT: &[Arg] = &[
+    key_arg("key", 0),
+    double("longitude"),
+    double("latitude"),
+    double("radius"),
+    one_of("unit", UNIT),
+    word("withcoord", "WITHCOORD").optional(),
+    word("withdist", "WITHDIST").optional(),
+    word("withhash", "WITHHASH").optional(),
+    block("count-block", COUNT_BLOCK).optional(),
+    one_of("order", ORDER).optional(),
+    one_of("store", STORE).optional(),
+];
+/// Of GEORADIUSBYMEMBER.
+const AROUND_MEMBER: &[Arg] = &[
+    key_arg("key", 0),
+    string("member"),
+    double("radius"),
+    one_of("unit", UNIT),
+    word("withcoord", "WITHCOORD").optional(),
+    word("withdist", "WITHDIST").optional(),
+    word("withhash", "WITHHASH").optional(),
+    block("count-block", COUNT_OR_ANY).optional(),
+    one_of("order", ORDER).optional(),
+    one_of("store", STORE).optional(),
+];
+
+/// The arguments of the form that only reads: all but the last.
+const fn without_store(args: &'static [Arg]) -> &'static [Arg] {
+    match args.split_last() {
+        Some((_, rest)) => rest,
+        None => args,
+    }
+}
 
 pub static ROWS: &[Spec] = &[
     write(Id::Geoadd, "geoadd", at_least(5), &[key(1, RW | UPDATE)], geo::geoadd)
@@ -74,19 +109,7 @@ pub static ROWS: &[Spec] = &[
         "Finds the members in a circle, and may store them.",
     )
     .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument")
-    .args(&[
-        key_arg("key", 0),
-        double("longitude"),
-        double("latitude"),
-        double("radius"),
-        one_of("unit", UNIT),
-        word("withcoord", "WITHCOORD").optional(),
-        word("withdist", "WITHDIST").optional(),
-        word("withhash", "WITHHASH").optional(),
-        block("count-block", COUNT_BLOCK).optional(),
-        one_of("order", ORDER).optional(),
-        one_of("store", STORE).optional(),
-    ]),
+    .args(AROUND_POINT),
     read(Id::GeoradiusRo, "georadius_ro", at_least(6), &[key(1, RO | ACCESS)], geo::georadius_ro)
         .acl(category::GEO)
         .doc(
@@ -96,18 +119,7 @@ pub static ROWS: &[Spec] = &[
             "Finds the members in a circle.",
         )
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument")
-        .args(&[
-            key_arg("key", 0),
-            double("longitude"),
-            double("latitude"),
-            double("radius"),
-            one_of("unit", UNIT),
-            word("withcoord", "WITHCOORD").optional(),
-            word("withdist", "WITHDIST").optional(),
-            word("withhash", "WITHHASH").optional(),
-            block("count-block", COUNT_BLOCK).optional(),
-            one_of("order", ORDER).optional(),
-        ]),
+        .args(without_store(AROUND_POINT)),
     write(
         Id::Georadiusbymember,
         "georadiusbymember",
@@ -124,18 +136,7 @@ pub static ROWS: &[Spec] = &[
         "Finds the members in a circle around one of them, and may store them.",
     )
     .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments")
-    .args(&[
-        key_arg("key", 0),
-        string("member"),
-        double("radius"),
-        one_of("unit", UNIT),
-        word("withcoord", "WITHCOORD").optional(),
-        word("withdist", "WITHDIST").optional(),
-        word("withhash", "WITHHASH").optional(),
-        block("count-block", COUNT_OR_ANY).optional(),
-        one_of("order", ORDER).optional(),
-        one_of("store", STORE).optional(),
-    ]),
+    .args(AROUND_MEMBER),
     read(
         Id::GeoradiusbymemberRo,
         "georadiusbymember_ro",
@@ -151,17 +152,7 @@ pub static ROWS: &[Spec] = &[
         "Finds the members in a circle around one of them.",
     )
     .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments")
-    .args(&[
-        key_arg("key", 0),
-        string("member"),
-        double("radius"),
-        one_of("unit", UNIT),
-        word("withcoord", "WITHCOORD").optional(),
-        word("withdist", "WITHDIST").optional(),
-        word("withhash", "WITHHASH").optional(),
-        block("count-block", COUNT_OR_ANY).optional(),
-        one_of("order", ORDER).optional(),
-    ]),
+    .args(without_store(AROUND_MEMBER)),
     read(Id::Geosearch, "geosearch", at_least(7), &[key(1, RO | ACCESS)], geo::geosearch)
         .acl(category::GEO)
         .doc(

@@ -6,6 +6,7 @@ use crate::flags::flag::{ASKING, DENYOOM, FAST, LOADING, STALE};
 use crate::handler::keyspace;
 use crate::keyspec::key_flag::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
 use crate::keyspec::{key, keys};
+use crate::namespace::{Join, Spread};
 use crate::spec::{at_least, broadcast_read, broadcast_write, container, exactly, local, read, write};
 use crate::{Id, Merge, ProxyCommand, Spec};
 
@@ -31,6 +32,7 @@ pub static ROWS: &[Spec] = &[
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
         .doc(Group::Server, "1.0.0", "O(1)", "Answers the number of keys of the selected database."),
     write(Id::Del, "del", at_least(2), &[keys(1, -1, 1, RM | DELETE)], keyspace::del)
+        .spread(Spread::Whole(Join::Most))
         .acl(category::KEYSPACE)
         .split(Merge::Sum)
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
@@ -47,6 +49,7 @@ pub static ROWS: &[Spec] = &[
         )
         .args(&[key_arg("key", 0)]),
     read(Id::Exists, "exists", at_least(2), &[keys(1, -1, 1, RO)], keyspace::exists)
+        .spread(Spread::Whole(Join::Most))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .split(Merge::Sum)
@@ -81,6 +84,7 @@ pub static ROWS: &[Spec] = &[
                 .optional(),
         ]),
     read(Id::Expiretime, "expiretime", exactly(2), &[key(1, RO | ACCESS)], keyspace::expiretime)
+        .spread(Spread::Whole(Join::Most))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .doc(Group::Generic, "7.0.0", "O(1)", "Answers the moment at which a key expires, in Unix seconds.")
@@ -158,7 +162,7 @@ pub static ROWS: &[Spec] = &[
                     Group::Generic,
                     "2.2.3",
                     "O(1)",
-                    "Answers how long a key was not used; access times are not tracked, so 0.",
+                    "Answers for how many seconds a key was not used, at least.",
                 )
                 .args(&[key_arg("key", 0)]),
             read(Id::ObjectRefcount, "object|refcount", exactly(3), &[key(2, RO)], keyspace::refcount)
@@ -170,6 +174,7 @@ pub static ROWS: &[Spec] = &[
     )
     .doc(Group::Generic, "2.2.3", "Depends on the subcommand.", "Looks at how values are held."),
     write(Id::Persist, "persist", exactly(2), &[key(1, RW | UPDATE)], keyspace::persist)
+        .spread(Spread::Whole(Join::Most))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .doc(Group::Generic, "2.2.0", "O(1)", "Removes the expiry of a key.")
@@ -197,6 +202,7 @@ pub static ROWS: &[Spec] = &[
                 .optional(),
         ]),
     read(Id::Pexpiretime, "pexpiretime", exactly(2), &[key(1, RO | ACCESS)], keyspace::pexpiretime)
+        .spread(Spread::Whole(Join::Most))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .doc(
@@ -207,6 +213,7 @@ pub static ROWS: &[Spec] = &[
         )
         .args(&[key_arg("key", 0)]),
     read(Id::Pttl, "pttl", exactly(2), &[key(1, RO | ACCESS)], keyspace::pttl)
+        .spread(Spread::Whole(Join::Most))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .tips(&["nondeterministic_output"])
@@ -283,7 +290,8 @@ pub static ROWS: &[Spec] = &[
             "Exchanges the keys of two databases.",
         )
         .args(&[integer("index1"), integer("index2")]),
-    read(Id::Touch, "touch", at_least(2), &[keys(1, -1, 1, RO)], keyspace::exists)
+    read(Id::Touch, "touch", at_least(2), &[keys(1, -1, 1, RO)], keyspace::touch)
+        .spread(Spread::Whole(Join::Most))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .split(Merge::Sum)
@@ -296,17 +304,20 @@ pub static ROWS: &[Spec] = &[
         )
         .args(&[key_arg("key", 0).multiple()]),
     read(Id::Ttl, "ttl", exactly(2), &[key(1, RO | ACCESS)], keyspace::ttl)
+        .spread(Spread::Whole(Join::Most))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .tips(&["nondeterministic_output"])
         .doc(Group::Generic, "1.0.0", "O(1)", "Answers the remaining time to live of a key in seconds.")
         .args(&[key_arg("key", 0)]),
     read(Id::Type, "type", exactly(2), &[key(1, RO)], keyspace::type_of)
+        .spread(Spread::Whole(Join::Known))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .doc(Group::Generic, "1.0.0", "O(1)", "Answers the type of the value of a key.")
         .args(&[key_arg("key", 0)]),
     write(Id::Unlink, "unlink", at_least(2), &[keys(1, -1, 1, RM | DELETE)], keyspace::del)
+        .spread(Spread::Whole(Join::Most))
         .flags(FAST)
         .acl(category::KEYSPACE)
         .split(Merge::Sum)

@@ -1,4 +1,4 @@
-//! Scripts and functions. There are no functions yet: what a server without them can truly answer.
+//! Scripts and functions.
 
 use crate::doc::{Arg, Group, integer, key_arg, one_of, string, word};
 use crate::flags::category;
@@ -27,6 +27,11 @@ const fn arguments(first: Arg) -> [Arg; 4] {
 
 const OF_SCRIPT: &[Arg] = &arguments(string("script"));
 const OF_DIGEST: &[Arg] = &arguments(string("sha1"));
+const OF_FUNCTION: &[Arg] = &arguments(string("function"));
+const FLUSH_MODE: &[Arg] =
+    &[one_of("flush-type", &[word("async", "ASYNC"), word("sync", "SYNC")]).optional()];
+const ON_ALL_SHARDS: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+const DEPENDS_ON_FUNCTION: &str = "Depends on the function that is executed.";
 
 pub static ROWS: &[Spec] = &[
     group(Id::Eval, "eval", at_least(3), EVALS, script(ScriptCommand::Eval, true))
@@ -54,6 +59,16 @@ pub static ROWS: &[Spec] = &[
             "Executes a Lua script that only reads and is known, by its digest.",
         )
         .args(OF_DIGEST),
+    group(Id::Fcall, "fcall", at_least(3), EVALS, script(ScriptCommand::Call, true))
+        .flags(MAY_WRITE)
+        .acl(category::SCRIPTING)
+        .doc(Group::Scripting, "7.0.0", DEPENDS_ON_FUNCTION, "Calls a function.")
+        .args(OF_FUNCTION),
+    group(Id::FcallRo, "fcall_ro", at_least(3), READS_BY_EVAL, script(ScriptCommand::Call, false))
+        .flags(READS)
+        .acl(category::SCRIPTING)
+        .doc(Group::Scripting, "7.0.0", DEPENDS_ON_FUNCTION, "Calls a function that only reads.")
+        .args(OF_FUNCTION),
     container(
         Id::Script,
         "script",
@@ -95,7 +110,7 @@ pub static ROWS: &[Spec] = &[
                 .flags(NOSCRIPT | ALLOW_BUSY)
                 .acl(category::SCRIPTING)
                 .tips(&["request_policy:all_shards", "response_policy:one_succeeded"])
-                .doc(Group::Scripting, "2.6.0", "O(1)", "Would end a script: they end by themselves."),
+                .doc(Group::Scripting, "2.6.0", "O(1)", "Ends a script that runs; it leaves nothing."),
             local(Id::ScriptLoad, "script|load", exactly(3), ProxyCommand::ScriptLoad)
                 .flags(NOSCRIPT | STALE)
                 .acl(category::SCRIPTING)
@@ -114,32 +129,75 @@ pub static ROWS: &[Spec] = &[
         Id::Function,
         "function",
         &[
+            local(Id::FunctionDelete, "function|delete", exactly(3), ProxyCommand::FunctionDelete)
+                .flags(NOSCRIPT | WRITE)
+                .acl(category::SCRIPTING)
+                .tips(ON_ALL_SHARDS)
+                .doc(Group::Scripting, "7.0.0", "O(1)", "Deletes a library and its functions.")
+                .args(&[string("library-name")]),
             local(Id::FunctionDump, "function|dump", exactly(2), ProxyCommand::FunctionDump)
                 .flags(NOSCRIPT)
                 .acl(category::SCRIPTING)
-                .doc(Group::Scripting, "7.0.0", "O(1)", "Answers all libraries, of which there are none."),
+                .doc(
+                    Group::Scripting,
+                    "7.0.0",
+                    "O(N) where N is the number of functions",
+                    "Answers all libraries in a form that FUNCTION RESTORE takes.",
+                ),
+            local(Id::FunctionFlush, "function|flush", at_least(2), ProxyCommand::FunctionFlush)
+                .flags(NOSCRIPT | WRITE)
+                .acl(category::SCRIPTING)
+                .tips(ON_ALL_SHARDS)
+                .doc(
+                    Group::Scripting,
+                    "7.0.0",
+                    "O(N) where N is the number of functions deleted",
+                    "Deletes all libraries.",
+                )
+                .args(FLUSH_MODE),
             local(Id::FunctionHelp, "function|help", exactly(2), ProxyCommand::Help)
                 .flags(LOADING | STALE)
                 .acl(category::SCRIPTING)
                 .doc(Group::Scripting, "7.0.0", "O(1)", "Lists the subcommands."),
+            local(Id::FunctionKill, "function|kill", exactly(2), ProxyCommand::FunctionKill)
+                .flags(NOSCRIPT | ALLOW_BUSY)
+                .acl(category::SCRIPTING)
+                .tips(&["request_policy:all_shards", "response_policy:one_succeeded"])
+                .doc(Group::Scripting, "7.0.0", "O(1)", "Ends a function that runs; it leaves nothing."),
             local(Id::FunctionList, "function|list", at_least(2), ProxyCommand::FunctionList)
                 .flags(NOSCRIPT)
                 .acl(category::SCRIPTING)
                 .tips(&["nondeterministic_output_order"])
-                .doc(Group::Scripting, "7.0.0", "O(1)", "Lists the libraries, of which there are none.")
+                .doc(
+                    Group::Scripting,
+                    "7.0.0",
+                    "O(N) where N is the number of functions",
+                    "Lists libraries and their functions.",
+                )
                 .args(&[
                     string("library-name-pattern").token("LIBRARYNAME").optional(),
                     word("withcode", "WITHCODE").optional(),
                 ]),
-            local(Id::FunctionRestore, "function|restore", at_least(3), ProxyCommand::FunctionRestore)
+            local(Id::FunctionLoad, "function|load", at_least(3), ProxyCommand::FunctionLoad)
                 .flags(NOSCRIPT | WRITE | DENYOOM)
                 .acl(category::SCRIPTING)
-                .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+                .tips(ON_ALL_SHARDS)
                 .doc(
                     Group::Scripting,
                     "7.0.0",
-                    "O(1)",
-                    "Takes what FUNCTION DUMP answered, if that holds no libraries.",
+                    "O(1) (considering compilation time is redundant)",
+                    "Loads a library into the whole cluster.",
+                )
+                .args(&[word("replace", "REPLACE").optional(), string("function-code")]),
+            local(Id::FunctionRestore, "function|restore", at_least(3), ProxyCommand::FunctionRestore)
+                .flags(NOSCRIPT | WRITE | DENYOOM)
+                .acl(category::SCRIPTING)
+                .tips(ON_ALL_SHARDS)
+                .doc(
+                    Group::Scripting,
+                    "7.0.0",
+                    "O(N) where N is the number of functions on the payload",
+                    "Loads the libraries that FUNCTION DUMP answered.",
                 )
                 .args(&[
                     string("serialized-value"),
@@ -153,13 +211,8 @@ pub static ROWS: &[Spec] = &[
                 .flags(NOSCRIPT | ALLOW_BUSY)
                 .acl(category::SCRIPTING)
                 .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
-                .doc(Group::Scripting, "7.0.0", "O(1)", "Answers which function runs: none."),
+                .doc(Group::Scripting, "7.0.0", "O(1)", "Counts libraries and functions."),
         ],
     )
-    .doc(
-        Group::Scripting,
-        "7.0.0",
-        "Depends on the subcommand.",
-        "Looks at functions, of which there are none.",
-    ),
+    .doc(Group::Scripting, "7.0.0", "Depends on the subcommand.", "Manages libraries of functions."),
 ];

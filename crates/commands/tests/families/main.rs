@@ -4,6 +4,7 @@ mod hash_expiry;
 mod hashes;
 mod json;
 mod lists;
+mod namespaces;
 mod sets;
 mod sorted_sets;
 mod streams;

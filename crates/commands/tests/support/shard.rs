@@ -1,8 +1,6 @@
 //! One group's store with what a storage node adds: group time, databases, undo of failed commands.
 
-use commands::{
-    Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, functions, introspect, memory, resolve,
-};
+use commands::{Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, introspect, memory, resolve};
 use datatypes::Limits;
 use datatypes::mem::MemKv;
 use resp::{Protocol, Reply};
@@ -74,10 +72,6 @@ fn local(command: ProxyCommand, spec: &Spec, args: &[&[u8]]) -> Result<Reply, Co
         ProxyCommand::CommandGetKeysAndFlags => introspect::get_keys_and_flags(&args)?,
         ProxyCommand::CommandInfo => introspect::info(&args),
         ProxyCommand::CommandList => introspect::list(&args)?,
-        ProxyCommand::FunctionDump => functions::dump(),
-        ProxyCommand::FunctionList => functions::list(&args)?,
-        ProxyCommand::FunctionRestore => functions::restore(&args)?,
-        ProxyCommand::FunctionStats => functions::stats(),
         ProxyCommand::Debug => return Err(CommandError::DebugDisabled),
         ProxyCommand::MemoryDoctor => memory::doctor(),
         ProxyCommand::MemoryMallocStats => memory::malloc_stats(),

@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use proto::v1::{
-    Heartbeat, LeaderHint, RegisterProxyRequest, RegisterProxyResponse, RegisterStorageRequest,
+    Heartbeat, LeaderHint, Libraries, RegisterProxyRequest, RegisterProxyResponse, RegisterStorageRequest,
     RegisterStorageResponse, meta_admin_client::MetaAdminClient, meta_client as rpc,
 };
 use tokio::{
@@ -63,6 +63,8 @@ pub struct Update {
     pub lease_until: Option<Instant>,
     /// Current leaders; empty when they are what they were.
     pub leaders: Vec<LeaderHint>,
+    /// The libraries of functions; none when they are what they were, and for proxies.
+    pub libraries: Option<Libraries>,
 }
 
 /// Sets what the next heartbeats say. Dropping it ends the watch.

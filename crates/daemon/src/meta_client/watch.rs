@@ -175,6 +175,7 @@ impl Watcher {
             version: event.version,
             lease_until: self.lease.take(event.version, counted_from.map(|at| at + lease)),
             leaders: event.leaders,
+            libraries: event.libraries,
         }
     }
 }

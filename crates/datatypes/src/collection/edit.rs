@@ -123,8 +123,9 @@ impl<'a, 'kv> Edit<'a, 'kv> {
         }
         let is_new = match &mut self.body {
             Body::Small(small) => {
-                self.changed = true;
-                small.put(name, value, expiry_ms)?
+                let is_new = small.put(name, value, expiry_ms)?;
+                self.changed |= is_new || self.kind != Type::Set;
+                is_new
             }
             Body::Large(large) => {
                 let due = large.due;

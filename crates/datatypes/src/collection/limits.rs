@@ -1,5 +1,6 @@
 //! Up to where collections stay small.
 
+use crate::hyperloglog::SPARSE_BYTES_MAX;
 use crate::list::ListLimit;
 use crate::stream::StreamLimits;
 
@@ -34,6 +35,8 @@ pub struct Limits {
     pub list: ListLimit,
     /// stream-node-max-entries, stream-node-max-bytes
     pub stream: StreamLimits,
+    /// hll-sparse-max-bytes
+    pub sparse_log_bytes: usize,
 }
 
 impl Limits {
@@ -44,6 +47,7 @@ impl Limits {
         sorted_set: SmallLimits { entries: 128, value_bytes: 64 },
         list: ListLimit::Bytes(8192),
         stream: StreamLimits::DEFAULT,
+        sparse_log_bytes: SPARSE_BYTES_MAX,
     };
 }
 

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! 04  count:length  (field:string value:string)*      Redis's hash table
+//! 09  zipmap:string                                   fields and values by turns, before Redis 2.6
+//! 0D  ziplist:string                                  likewise, before Redis 7.0
 //! 10  listpack:string                                 a listpack of fields and values by turns
 //! 18  first:u64le  count:length  (ttl:length field:string value:string)*
 //! 19  first:u64le  listpack:string                    fields, values and expiries (0: none) by turns
@@ -16,12 +18,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::payload::{VERSION, VERSION_MAX, seal};
 use super::read::Input;
 use super::write::{put_length, put_string};
-use super::{RdbError, listpack};
+use super::{RdbError, listpack, ziplist, zipmap};
 use crate::collection::{Element, Field, is_expiring};
 use crate::number::parse_i64;
 use crate::record::Record;
 
 pub(super) const HASH: u8 = 4;
+pub(super) const ZIPMAP: u8 = 9;
+pub(super) const HASH_ZIPLIST: u8 = 13;
 pub(super) const HASH_LISTPACK: u8 = 16;
 pub(super) const EXPIRING_PRE_GA: u8 = 22;
 pub(super) const EXPIRING_LISTPACK_PRE_GA: u8 = 23;
@@ -101,7 +105,19 @@ pub(super) fn read(input: &mut Input<'_>) -> Result<Vec<Element>, RdbError> {
 }
 
 pub(super) fn read_listpack(input: &mut Input<'_>) -> Result<Vec<Element>, RdbError> {
-    let items = listpack::read(&input.string()?)?;
+    paired(listpack::read(&input.string()?)?)
+}
+
+pub(super) fn read_ziplist(input: &mut Input<'_>) -> Result<Vec<Element>, RdbError> {
+    paired(ziplist::read(&input.string()?)?)
+}
+
+pub(super) fn read_zipmap(input: &mut Input<'_>) -> Result<Vec<Element>, RdbError> {
+    paired(zipmap::read(&input.string()?)?)
+}
+
+/// Fields and values by turns.
+fn paired(items: Vec<Bytes>) -> Result<Vec<Element>, RdbError> {
     let mut items = items.into_iter();
     let mut fields = Vec::new();
     while let Some(name) = items.next() {

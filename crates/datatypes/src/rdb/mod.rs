@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`payload`] is the frame, [`value`] maps between values and records, with a module for each type of
-//! collection; [`read`], [`write`], [`listpack`], [`ziplist`], [`lzf`] and [`crc64`] are the building blocks, the same
+//! collection; [`read`], [`write`], [`listpack`], [`ziplist`], [`zipmap`], [`lzf`] and [`crc64`] are the building blocks, the same
 //! for every type of value.
 //!
 //! Bounds: nothing is allocated from a declared length; what is read is in the payload, and what
@@ -35,6 +35,7 @@ mod tests;
 mod value;
 mod write;
 mod ziplist;
+mod zipmap;
 
 pub use hash::dump_hash;
 pub use library::{NotLibrary, dump_libraries, restore_libraries};

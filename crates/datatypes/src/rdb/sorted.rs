@@ -3,6 +3,7 @@
 //! ```text
 //! 03  count:length  (member:string  score)*       score := length:u8 text | FD (NaN) | FE (inf) | FF (-inf)
 //! 05  count:length  (member:string  score:f64le)* Redis's skip list, greatest first
+//! 0C  ziplist:string                              members and scores by turns, in order, before Redis 7.0
 //! 11  listpack:string                             a listpack of members and scores by turns, in order
 //! ```
 
@@ -11,12 +12,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::payload::{VERSION, seal};
 use super::read::Input;
 use super::write::{put_length, put_string};
-use super::{RdbError, listpack};
+use super::{RdbError, listpack, ziplist};
 use crate::collection::sorted::Scored;
 use crate::number::parse_f64;
 
 pub(super) const TEXTS: u8 = 3;
 pub(super) const DOUBLES: u8 = 5;
+pub(super) const ZIPLIST: u8 = 12;
 pub(super) const LISTPACK: u8 = 17;
 
 /// The payload of a sorted set, its elements in order; `text` prints a score.
@@ -65,7 +67,15 @@ pub(super) fn text(input: &mut Input<'_>) -> Result<f64, RdbError> {
 }
 
 pub(super) fn read_listpack(input: &mut Input<'_>) -> Result<Vec<Scored>, RdbError> {
-    let items = listpack::read(&input.string()?)?;
+    paired(listpack::read(&input.string()?)?)
+}
+
+pub(super) fn read_ziplist(input: &mut Input<'_>) -> Result<Vec<Scored>, RdbError> {
+    paired(ziplist::read(&input.string()?)?)
+}
+
+/// Members and scores by turns.
+fn paired(items: Vec<Bytes>) -> Result<Vec<Scored>, RdbError> {
     let mut items = items.into_iter();
     let mut elements = Vec::new();
     while let Some(member) = items.next() {

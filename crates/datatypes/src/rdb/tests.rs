@@ -81,11 +81,40 @@ fn what_is_no_value_is_refused() {
 
 #[test]
 fn other_types_are_named() {
-    for (kind, name) in [(12, "zset"), (13, "hash"), (6, "module")] {
-        assert_eq!(restore(&sealed(&[kind, 0], VERSION)), Err(RdbError::Unsupported(name)));
-    }
+    assert_eq!(restore(&sealed(&[6, 0], VERSION)), Err(RdbError::Unsupported("module")));
     let list = Record { kind: Type::List, ..Record::string(Bytes::new()) };
     assert_eq!(dump(&list), Err(RdbError::Unsupported("list")));
+}
+
+#[test]
+fn forms_of_old_versions_are_read() {
+    let ziplist = |kind: u8| {
+        let mut body = vec![kind, 20];
+        // The texts "a" and "b", each with a number behind it.
+        body.extend(b"\x14\0\0\0\x0d\0\0\0\x04\0\0\x01a\x03\xf2\x02\x01b\x03\xf3\xff");
+        body[1] = body.len() as u8 - 2;
+        body[2] = body[1];
+        body[6] = 10 + 3 + 2 + 3;
+        sealed(&body, VERSION)
+    };
+    let hash = fields(&[("a", "1"), ("b", "2")]);
+    assert_eq!(restore(&ziplist(13)), Ok(Value::Hash(hash)));
+    let scored = |member: &'static str, score| Scored { member: Bytes::from(member), score };
+    assert_eq!(restore(&ziplist(12)), Ok(Value::SortedSet(vec![scored("a", 1.0), scored("b", 2.0)])));
+    let zipmap = |body: &[u8]| restore(&sealed(&[&[9, body.len() as u8], body].concat(), VERSION)).is_ok();
+    assert!(zipmap(b"\x01\x01a\x01\x02xyy\xff"));
+    assert!(zipmap(b"\xfe\x01a\xfe\x01\0\0\0\0x\xff"));
+    for wrong in [
+        &b""[..],
+        b"\x01",
+        b"\x00\xff",
+        b"\x02\x01a\x01\0x\xff",
+        b"\x01\x01a\x01\x02x\xff",
+        b"\x01\x01a\x01\0x",
+        b"\x01\xfe\xff\xff\xff\xffa\xff",
+    ] {
+        assert!(!zipmap(wrong), "{wrong:?}");
+    }
 }
 
 #[test]

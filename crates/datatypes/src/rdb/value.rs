@@ -77,6 +77,8 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
     let name = match kind {
         STRING => return input.string().map(Value::String),
         hash::HASH => return hash::read(input).map(Value::Hash),
+        hash::ZIPMAP => return hash::read_zipmap(input).map(Value::Hash),
+        hash::HASH_ZIPLIST => return hash::read_ziplist(input).map(Value::Hash),
         hash::HASH_LISTPACK => return hash::read_listpack(input).map(Value::Hash),
         json::MODULE => return json::read(input).map(Value::Json),
         hash::EXPIRING | hash::EXPIRING_PRE_GA => {
@@ -94,10 +96,9 @@ fn parse<'a>(input: &mut Input<'a>) -> Result<Value<'a>, RdbError> {
         list::QUICKLIST_OF_ZIPLISTS => return list::read_ziplists(input).map(Value::List),
         sorted::TEXTS => return sorted::read(input, sorted::text).map(Value::SortedSet),
         sorted::DOUBLES => return sorted::read(input, sorted::double).map(Value::SortedSet),
+        sorted::ZIPLIST => return sorted::read_ziplist(input).map(Value::SortedSet),
         sorted::LISTPACK => return sorted::read_listpack(input).map(Value::SortedSet),
         form if stream::STREAMS.contains(&form) => return stream::read(input, form).map(Value::Stream),
-        12 => Type::SortedSet.name(),
-        9 | 13 => Type::Hash.name(),
         6 => "module",
         _ => return Err(RdbError::Format),
     };

@@ -87,13 +87,13 @@ impl GroupEdit {
         Ok(true)
     }
 
-    /// Notes that a consumer, which may be new, asks for something.
-    pub fn see_consumer(&mut self, kv: &mut dyn KvMut, name: &[u8], now_ms: u64) -> Result<(), StoreError> {
-        self.create_consumer(kv, name, now_ms)?;
+    /// Notes that a consumer asks for something. Whether it is new.
+    pub fn see_consumer(&mut self, kv: &mut dyn KvMut, name: &[u8], now_ms: u64) -> Result<bool, StoreError> {
+        let is_new = self.create_consumer(kv, name, now_ms)?;
         if let Some(consumer) = self.consumer(kv, name)? {
             consumer.seen_ms = now_ms.cast_signed();
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// Notes that a consumer gets something.

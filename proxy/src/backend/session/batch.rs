@@ -38,7 +38,7 @@ pub(super) enum Payload<'a> {
 impl Payload<'_> {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Payload::Command(c) => wire::put_command(out, c.id, c.flags, c.db, c.args),
+            Payload::Command(c) => wire::put_command_of(c.writer, out, c.id, c.flags, c.db, c.args),
             Payload::Encoded(bytes) => out.extend_from_slice(bytes),
         }
     }
@@ -52,6 +52,8 @@ pub(super) struct Commands<S, B> {
     /// Where each command's encoding ends.
     pub ends: Vec<usize>,
     pub has_write: bool,
+    /// Some are of clients that track.
+    pub has_tracked: bool,
     /// Of the entry that runs out first.
     pub deadline_min_ms: u64,
 }
@@ -67,6 +69,12 @@ impl<S, B: AsRef<[u8]>> Commands<S, B> {
     /// Bytes this keeps in memory, as the limits count them.
     pub fn weight(&self) -> usize {
         self.bytes.as_ref().len() + self.entries.len() * ENTRY_OVERHEAD_BYTES
+    }
+
+    /// Whether the client of one command tracks.
+    pub fn is_tracked(&self, at: usize) -> bool {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        wire::is_tracked(&self.bytes.as_ref()[start..])
     }
 
     /// Takes it apart, in order.
@@ -87,6 +95,7 @@ impl<S> Default for Filling<S> {
             entries: Vec::new(),
             ends: Vec::new(),
             has_write: false,
+            has_tracked: false,
             deadline_min_ms: u64::MAX,
         }
     }
@@ -100,6 +109,7 @@ impl<S: Origin> Filling<S> {
         }
         let before = self.bytes.len();
         payload.put(&mut self.bytes);
+        self.has_tracked |= wire::is_tracked(&self.bytes[before..]);
         self.has_write |= entry.write;
         self.deadline_min_ms = self.deadline_min_ms.min(entry.deadline_ms);
         self.entries.push(entry);
@@ -108,8 +118,8 @@ impl<S: Origin> Filling<S> {
     }
 
     pub fn close(self) -> Closed<S> {
-        let Commands { bytes, entries, ends, has_write, deadline_min_ms } = self;
-        Commands { bytes: Bytes::from(bytes), entries, ends, has_write, deadline_min_ms }
+        let Commands { bytes, entries, ends, has_write, has_tracked, deadline_min_ms } = self;
+        Commands { bytes: Bytes::from(bytes), entries, ends, has_write, has_tracked, deadline_min_ms }
     }
 
     fn holds_origin(&self, origin: u64) -> bool {

@@ -52,9 +52,14 @@ fn expire_batch<S: Origin>(batch: &mut Unanswered<S>, now_ms: u64, replies: &mut
         batch.commands = take_expired(commands, now_ms, replies).close();
         before - batch.commands.weight()
     } else {
-        for entry in batch.commands.entries.iter_mut().filter(|e| e.deadline_ms <= now_ms) {
+        let Commands { bytes, entries, ends, .. } = &mut batch.commands;
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let encoded = starts.zip(&*ends).map(|(start, &end)| &bytes[start..end]);
+        for (entry, command) in entries.iter_mut().zip(encoded).filter(|(e, _)| e.deadline_ms <= now_ms) {
             let error = if entry.write { RouteError::Unknown } else { RouteError::Timeout };
-            replies.extend(entry.sink.take().map(|sink| (sink, Err(error))));
+            let sink = entry.sink.take();
+            sink.iter().for_each(|sink| sink.late(command));
+            replies.extend(sink.map(|sink| (sink, Err(error))));
         }
         batch.commands.deadline_min_ms = earliest_deadline(&batch.commands);
         0
@@ -72,7 +77,9 @@ fn take_expired<S: Origin, B: AsRef<[u8]>>(
     let mut rest = Filling::default();
     commands.each(|mut entry, bytes| {
         if entry.deadline_ms <= now_ms {
-            replies.extend(entry.sink.take().map(|sink| (sink, Err(RouteError::Timeout))));
+            let sink = entry.sink.take();
+            sink.iter().for_each(|sink| sink.late(bytes));
+            replies.extend(sink.map(|sink| (sink, Err(RouteError::Timeout))));
         } else if entry.sink.is_some() {
             rest.push(entry, &Payload::Encoded(bytes));
         }

@@ -23,11 +23,17 @@ mod routing;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+};
 
 use bytes::Bytes;
 use commands::wire;
-use proto::v1::{Batch, BatchReply, LeaderHint, Refusal};
+use proto::v1::{Aside, Batch, BatchReply, LeaderHint, Refusal};
 use topology::{GroupId, Slot, StoreId, Version};
 
 use self::{
@@ -41,6 +47,9 @@ use crate::backend_api::{Outgoing, RouteError};
 
 /// How often deadlines are looked at.
 const SWEEP_MS: u64 = 50;
+/// How long commands have time after their group told that it runs a script: enough for another leader to
+/// run it again and tell.
+const BUSY_MS: u64 = 5000;
 /// Index of the queue for commands that came before any topology.
 const NOWHERE: usize = 0;
 /// Batch ids carry the index of their queue in the low bits.
@@ -50,6 +59,9 @@ const QUEUE_BITS: u32 = 16;
 pub trait Origin {
     /// The client connection: its commands keep their order.
     fn origin(&self) -> u64;
+
+    /// Its reply is late, and comes now; `command` is encoded.
+    fn late(&self, _command: &[u8]) {}
 }
 
 /// Bounds on what waits here.
@@ -69,6 +81,8 @@ pub struct Limits {
     pub waiting_bytes_max: usize,
     /// How long a command may take.
     pub deadline_ms: u64,
+    /// Whoever waits longer for a reply is told what for; negative: nobody is.
+    pub late_us: Arc<AtomicI64>,
 }
 
 impl Default for Limits {
@@ -81,6 +95,7 @@ impl Default for Limits {
             waiting_bytes_congested: 64 << 20,
             waiting_bytes_max: 256 << 20,
             deadline_ms: 10_000,
+            late_us: Arc::new(AtomicI64::new(-1)),
         }
     }
 }
@@ -88,8 +103,14 @@ impl Default for Limits {
 /// What the caller must do after an event.
 #[derive(Debug)]
 pub struct Effects<S> {
+    /// What scripts did beside, to be told before their answers.
+    pub asides: Vec<Aside>,
     /// Answers, in the order they came.
     pub replies: Vec<(S, Result<Bytes, RouteError>)>,
+    /// By client, what is remembered of that which these replies say.
+    pub reads: Vec<(u64, Bytes)>,
+    /// Clients that track, of which nothing was remembered.
+    pub unsure: Vec<u64>,
     /// Stores for which `collect` has something now.
     pub wake: Vec<StoreId>,
     /// `next_timer_ms` may be earlier than it was.
@@ -98,7 +119,14 @@ pub struct Effects<S> {
 
 impl<S> Default for Effects<S> {
     fn default() -> Self {
-        Self { replies: Vec::new(), wake: Vec::new(), rearm: false }
+        Self {
+            asides: Vec::new(),
+            replies: Vec::new(),
+            reads: Vec::new(),
+            unsure: Vec::new(),
+            wake: Vec::new(),
+            rearm: false,
+        }
     }
 }
 
@@ -144,7 +172,10 @@ impl<S: Origin> Session<S> {
     }
 
     pub fn has_effects(&self) -> bool {
-        !self.effects.replies.is_empty() || !self.effects.wake.is_empty() || self.effects.rearm
+        !self.effects.asides.is_empty()
+            || !self.effects.replies.is_empty()
+            || !self.effects.wake.is_empty()
+            || self.effects.rearm
     }
 
     pub fn waiting_bytes(&self) -> usize {
@@ -229,14 +260,15 @@ impl<S: Origin> Session<S> {
         // The answer of an attempt that was given up: the repetition brings its own.
         let Some(position) = position else { return };
         match Refusal::try_from(reply.refusal) {
-            Ok(Refusal::None) => self.answered(now_ms, at, position, reply.replies),
+            Ok(Refusal::None) => self.answered(now_ms, at, position, reply),
             Ok(refusal) => self.refused(now_ms, at, position, refusal, reply),
             Err(_) => self.refused(now_ms, at, position, Refusal::UnknownOutcome, reply),
         }
         self.settle(now_ms, at);
     }
 
-    fn answered(&mut self, now_ms: u64, at: usize, position: usize, replies: Bytes) {
+    fn answered(&mut self, now_ms: u64, at: usize, position: usize, reply: BatchReply) {
+        let BatchReply { replies, reads, aside, .. } = reply;
         let queue = &mut self.queues[at];
         let batch = &queue.unanswered[position];
         if batch.seq == 0 && queue.follows_refused_write(position) {
@@ -253,11 +285,35 @@ impl<S: Origin> Session<S> {
         queue.reroutes = 0;
         if let Some(batch) = queue.take(position) {
             self.waiting_bytes -= batch.commands.weight();
-            self.deliver(batch.commands, replies);
+            if batch.commands.has_tracked {
+                self.note_reads(&batch.commands, reads.as_ref());
+            }
+            self.effects.asides.extend(aside);
+            self.deliver(now_ms, batch.commands, replies);
         }
     }
 
-    fn deliver(&mut self, commands: Closed<S>, replies: Bytes) {
+    /// What the storage node remembers of reads for clients that track.
+    fn note_reads(&mut self, commands: &Closed<S>, reads: Option<&Bytes>) {
+        let client = |at: usize| commands.entries.get(at)?.sink.as_ref().map(Origin::origin);
+        match reads {
+            Some(reads) => {
+                let keys =
+                    wire::reads(reads).filter_map(|(at, key)| Some((client(at)?, reads.slice_ref(key))));
+                self.effects.reads.extend(keys);
+            }
+            None => {
+                let tracked = (0..commands.entries.len()).filter(|&at| commands.is_tracked(at));
+                self.effects.unsure.extend(tracked.filter_map(client));
+                self.effects.unsure.dedup();
+            }
+        }
+    }
+
+    fn deliver(&mut self, now_ms: u64, commands: Closed<S>, replies: Bytes) {
+        if self.is_late(now_ms, commands.deadline_min_ms) {
+            self.tell_late(now_ms, &commands);
+        }
         let mut rest: &[u8] = &replies;
         for entry in commands.entries {
             let result = match wire::take_bytes(&mut rest) {
@@ -266,6 +322,24 @@ impl<S: Origin> Session<S> {
                 Err(wire::Malformed) => Err(RouteError::Unknown),
             };
             self.effects.replies.extend(entry.sink.map(|sink| (sink, result)));
+        }
+    }
+
+    /// Whether a command with this deadline has waited long.
+    fn is_late(&self, now_ms: u64, deadline_ms: u64) -> bool {
+        // The clock of the limit is another one.
+        const MARGIN_MS: u64 = 2;
+        let waited_ms = (now_ms + self.limits.deadline_ms + MARGIN_MS).saturating_sub(deadline_ms);
+        u64::try_from(self.limits.late_us.load(Relaxed)).is_ok_and(|limit| waited_ms * 1000 >= limit)
+    }
+
+    fn tell_late(&self, now_ms: u64, commands: &Closed<S>) {
+        let mut start = 0;
+        for (entry, &end) in commands.entries.iter().zip(&commands.ends) {
+            if let Some(sink) = entry.sink.as_ref().filter(|_| self.is_late(now_ms, entry.deadline_ms)) {
+                sink.late(&commands.bytes[start..end]);
+            }
+            start = end;
         }
     }
 
@@ -296,10 +370,22 @@ impl<S: Origin> Session<S> {
         }
     }
 
+    /// The group runs a script, and answers when that is over: its commands have time.
+    pub fn is_busy(&mut self, now_ms: u64, group: GroupId) {
+        if let Some(&at) = self.by_group.get(&group) {
+            self.queues[at].busy_until_ms = now_ms + BUSY_MS;
+        }
+    }
+
+    /// Who is believed to lead a group.
+    pub fn target_of(&self, group: GroupId) -> Option<StoreId> {
+        self.queues[*self.by_group.get(&group)?].target
+    }
+
     /// Time passes: deadlines, ends of pauses. To be called when `next_timer_ms` says so.
     pub fn tick(&mut self, now_ms: u64) {
         for at in 0..self.queues.len() {
-            if !self.queues[at].is_idle() {
+            if !self.queues[at].is_idle() && now_ms >= self.queues[at].busy_until_ms {
                 if self.queues[at].give_up(now_ms, self.limits.deadline_ms) {
                     self.queues[at].recover(now_ms, &mut self.rng);
                 }

@@ -53,6 +53,8 @@ pub(super) struct Queue<S> {
     /// Times its commands were routed again without a success between them.
     pub reroutes: u32,
     not_before_ms: u64,
+    /// Until then nothing is given up: the group runs a script.
+    pub busy_until_ms: u64,
     /// When the target last answered.
     answered_at_ms: Option<u64>,
     /// The session is lost on the storage side.
@@ -81,6 +83,7 @@ impl<S: Origin> Queue<S> {
             attempts: 0,
             reroutes: 0,
             not_before_ms: 0,
+            busy_until_ms: 0,
             answered_at_ms: None,
             session_lost: false,
             woken: false,

@@ -17,6 +17,7 @@ use tokio::{
 
 use self::fake::Fake;
 use crate::{
+    accounts::initial_users,
     backend::{Topologies, Topology},
     clients::{ClientInfo, Side},
     cluster::Cluster,
@@ -51,6 +52,7 @@ impl Stage {
         let cluster = Cluster::new(Env::real(), Topologies::new(reader), &identity(7000), meta);
         let backend = Rc::new(Fake::default());
         let shared = Arc::new(Shared::new(&options, Env::real()));
+        shared.accounts.begin_with(initial_users(None, options.requirepass.as_bytes()).unwrap());
         let worker = Worker::new(shared, backend.clone(), cluster, 0);
         Self { worker, backend, _topology: writer }
     }

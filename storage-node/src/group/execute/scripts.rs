@@ -1,156 +1,465 @@
-//! EVAL and its kin: a script is one command of this group, and calls others.
+//! EVAL, FCALL and their kin: a script is one command of this group, and calls others.
 //!
-//! What SCRIPT LOAD brought is part of the group's replicated state, under keys of its own:
-//!
-//! ```text
-//! FF 04  digest in hexadecimal  →  the script
-//! ```
-//!
-//! What EVAL brought is known to the node that executed it, until there is too much of it. The Lua
-//! machine belongs to the thread, because it cannot leave it, and serves all groups.
+//! The scripts and libraries that a group knows are part of its replicated state. What a machine has
+//! compiled of them is a cache. A script runs in slices; between two of them it is [`Paused`].
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+mod deadline;
+mod engines;
+mod libraries;
+mod stored;
+
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use commands::{CommandError, Cx, ScriptCommand, Spec, flags::flag, wire::WireCommand};
-use daemon::env::Clock;
-use datatypes::kv::{Kv, KvMut, StoreError};
+use commands::{CommandError, Cx, ScriptCommand, Spec, flags::flag, functions, wire::WireCommand};
+use datatypes::kv::StoreError;
+use proto::v1::{Aside, CalledCommand, CalledError, Publication};
 use resp::Reply;
-use scripting::{Engine, Limits, LogLevel, Request, ScriptError, TableHost, Watch};
+use scripting::{
+    Engine, Libraries, LibraryError, LogLevel, Request, Rights, ScriptError, Standing, TableHost, Tally,
+    sha1_hex,
+};
+use topology::Namespaces;
 
-use super::{Execution, Outcome};
-use crate::group::view::View;
+use self::{
+    deadline::Deadline,
+    engines::{Lua, Ticket, with_engine},
+};
+pub use self::{
+    libraries::{adopt as adopt_libraries, applied_version as libraries_version, encode},
+    stored::count as stored_count,
+};
+use super::{Execution, Halt, Outcome, Step, rights};
+use crate::{
+    events::{Hub, Kind},
+    group::view::{self, View},
+};
 
-/// How long a script may run. Nothing else happens on this node meanwhile, so it must be well below the
-/// time after which other replicas elect another leader.
-const TIME: Duration = Duration::from_millis(500);
-
-const PREFIX: [u8; 2] = [0xFF, 0x04];
-const PREFIX_END: [u8; 2] = [0xFF, 0x05];
-
-thread_local! {
-    static ENGINE: RefCell<Option<Engine>> = const { RefCell::new(None) };
+/// What one leadership remembers of the scripts and libraries in the state.
+#[derive(Default)]
+pub struct Scripts {
+    known: stored::Known,
+    libraries: libraries::Current,
 }
 
-/// Runs `work` with the thread's Lua machine.
-fn with_engine<T>(work: impl FnOnce(&mut Engine) -> Result<T, ScriptError>) -> Result<T, ScriptError> {
-    ENGINE.with_borrow_mut(|engine| match engine {
-        Some(engine) => work(engine),
-        None => work(engine.insert(Engine::new(Limits::default())?)),
-    })
-}
-
-/// Ends a script when its time is up.
-struct Deadline {
-    clock: Arc<dyn Clock>,
-    begun_ms: u64,
-}
-
-impl Deadline {
-    fn new(clock: &Arc<dyn Clock>) -> Rc<Self> {
-        Rc::new(Self { begun_ms: clock.now_ms(), clock: clock.clone() })
-    }
-
-    fn ran(&self) -> Duration {
-        Duration::from_millis(self.clock.now_ms().saturating_sub(self.begun_ms))
+impl Scripts {
+    /// FUNCTION STATS while a script runs.
+    pub fn stats(&self, running: &Paused) -> Reply {
+        functions::stats(running.shown(), self.libraries.last().engines())
     }
 }
 
-impl Watch for Deadline {
-    fn keep_going(&self) -> bool {
-        self.ran() < TIME
-    }
-
-    fn seconds(&self) -> f64 {
-        self.ran().as_secs_f64()
-    }
+/// A script between two slices.
+pub struct Paused {
+    pub view: view::Paused,
+    ticket: Ticket,
+    standing: Standing,
+    stored: Option<String>,
+    published: Vec<Publication>,
+    tally: Tally,
+    /// The command that called it.
+    words: Arc<[Bytes]>,
+    /// Called by FCALL.
+    pub is_function: bool,
 }
 
-impl Execution<'_> {
-    pub(super) fn script(&mut self, what: ScriptCommand, spec: &Spec, command: &WireCommand<'_>) -> Outcome {
-        let cx = self.circumstances(command);
-        let clock = self.clock.clone();
-        let slots = self.slots;
-        let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
-        let result = match what {
-            ScriptCommand::Store => store(&mut view, command.args[0]),
-            ScriptCommand::Know => know(&mut view, &command.args),
-            ScriptCommand::Drop => {
-                view.delete_range(Bytes::from_static(&PREFIX), Bytes::from_static(&PREFIX_END));
-                with_engine(|engine| {
-                    engine.forget_scripts();
-                    Ok(Reply::OK)
-                })
+impl Paused {
+    /// SCRIPT KILL or FUNCTION KILL: it leaves nothing, so it may have written.
+    pub fn kill(&self, is_function: bool) -> Reply {
+        match self.is_function == is_function {
+            true => {
+                self.ticket.look(|lua| lua.deadline.kill());
+                Reply::OK
             }
-            ScriptCommand::Eval | ScriptCommand::EvalSha => {
-                let serves = |slot| slots.contains(slot);
-                run(&mut view, what, spec, command, cx, &serves, &clock)
-            }
+            false => busy(self.is_function),
+        }
+    }
+
+    /// How long it has run.
+    pub fn ran(&self) -> Duration {
+        self.ticket.look(|lua| lua.deadline.ran()).unwrap_or_default()
+    }
+
+    fn shown(&self) -> Reply {
+        let shown = |lua: &Lua| {
+            functions::running(lua.run.name(), &self.words, lua.deadline.ran().as_millis() as u64)
         };
-        match result {
-            Ok(reply) => (Ok(reply), view.commit()),
-            // Whatever it wrote goes with it.
-            Err(error) => (Ok(error.into()), view.discard()),
+        self.ticket.look(shown).unwrap_or(Reply::Null)
+    }
+}
+
+/// What is told while a script runs that the command is not for.
+fn busy(is_function: bool) -> Reply {
+    CommandError::Busy { function: is_function }.into()
+}
+
+/// Why a command on scripts has no other answer; nothing of it stays.
+enum Failed {
+    Script(ScriptError),
+    Library(LibraryError),
+    Command(CommandError),
+}
+
+impl From<ScriptError> for Failed {
+    fn from(error: ScriptError) -> Self {
+        Self::Script(error)
+    }
+}
+
+impl From<LibraryError> for Failed {
+    fn from(error: LibraryError) -> Self {
+        Self::Library(error)
+    }
+}
+
+impl From<CommandError> for Failed {
+    fn from(error: CommandError) -> Self {
+        Self::Command(error)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(StoreError(error): StoreError) -> Self {
+        Self::Script(ScriptError::Machine(error))
+    }
+}
+
+impl From<Failed> for Reply {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Script(error) => error.into(),
+            Failed::Library(error) => error.into(),
+            Failed::Command(error) => error.into(),
         }
     }
 }
 
-fn run(
-    view: &mut View<'_>,
-    what: ScriptCommand,
-    spec: &Spec,
-    command: &WireCommand<'_>,
-    cx: Cx,
-    serves: &dyn Fn(datatypes::Slot) -> bool,
-    clock: &Arc<dyn Clock>,
-) -> Result<Reply, ScriptError> {
-    let (keys, args) = Request::split(&command.args[1..])?;
-    let Ok(slot) = spec.slot(&command.args) else { return Ok(CommandError::CrossSlot.into()) };
-    let request = Request {
-        keys,
-        args,
-        read_only: spec.flags.has(flag::READONLY),
-        cluster: true,
-        seed: cx.seed,
-        watch: Deadline::new(clock),
-    };
-    let named = command.args[0];
-    let stored = match what {
-        ScriptCommand::EvalSha => stored(view, named)?,
-        _ => None,
-    };
-    let mut log = |level: LogLevel, text: &[u8]| tracing::info!(?level, "{}", String::from_utf8_lossy(text));
-    let mut host = TableHost::new(view, cx, slot, serves, &mut log);
-    with_engine(|engine| match (what, &stored) {
-        (ScriptCommand::EvalSha, None) => engine.eval_sha(&mut host, named, &request),
-        (ScriptCommand::EvalSha, Some(body)) => engine.eval(&mut host, body, &request),
-        _ => engine.eval(&mut host, named, &request),
-    })
-}
-
-fn store(view: &mut View<'_>, body: &[u8]) -> Result<Reply, ScriptError> {
-    let digest = with_engine(|engine| engine.load(body))?;
-    view.put(key(digest.as_bytes()), Bytes::copy_from_slice(body));
-    Ok(Reply::bulk(digest))
-}
-
-fn know(view: &mut View<'_>, digests: &[&[u8]]) -> Result<Reply, ScriptError> {
-    let mut known = Vec::with_capacity(digests.len());
-    for digest in digests {
-        let lower = digest.to_ascii_lowercase();
-        let in_memory = || match std::str::from_utf8(&lower) {
-            Ok(digest) => with_engine(|engine| Ok(engine.knows(digest))),
-            Err(_) => Ok(false),
+impl Execution<'_> {
+    pub(super) fn script(&mut self, what: ScriptCommand, spec: &Spec, command: &WireCommand<'_>) -> Step {
+        let limited = rights::take(command);
+        let (command, caller) = match &limited {
+            Some((command, caller)) => (command, Some(&**caller as &dyn Rights)),
+            None => (command, None),
         };
-        known.push(Reply::Int(i64::from(stored(view, digest)?.is_some() || in_memory()?)));
+        let cx = self.circumstances(command);
+        let deadline = Deadline::new(self.clock, self.script_limit);
+        let serves = |slot| self.slots.contains(slot);
+        let site = Site {
+            serves: &serves,
+            namespaces: self.namespaces,
+            caller,
+            hub: self.events,
+            group: self.group,
+            name: spec.full_name,
+            args: &command.args,
+        };
+        // Where there is hardly any room, nothing is stored that nobody asked for.
+        let keeps = !self.read_only;
+        let asked = Asked { spec, args: &command.args, cx, deadline, keeps };
+        let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
+        let scripts = &mut self.clients.scripts;
+        let done = match asked.begin(what, scripts, &mut view) {
+            Some(Ok(under_way)) => {
+                let reads = self.reader.map(|_| Reads::default());
+                let step = under_way.go_on(&site, view, &mut scripts.known, &mut self.aside, reads.as_ref());
+                self.remember_reads(reads);
+                return step;
+            }
+            Some(Err(failed)) => Err(failed),
+            None => asked.execute(what, scripts, &mut view),
+        };
+        Step::Done(match done {
+            Ok(reply) => (Ok(reply), view.commit()),
+            // Whatever it wrote goes with it.
+            Err(failed) => (Ok(failed.into()), view.discard()),
+        })
     }
-    Ok(Reply::Array(known))
+
+    pub(super) fn resume_script(&mut self, command: &WireCommand<'_>, paused: Paused) -> Step {
+        let limited = rights::take(command);
+        let caller = limited.as_ref().map(|(_, caller)| &**caller as &dyn Rights);
+        let serves = |slot| self.slots.contains(slot);
+        let site = Site {
+            serves: &serves,
+            namespaces: self.namespaces,
+            caller,
+            hub: self.events,
+            group: self.group,
+            name: "",
+            args: &command.args,
+        };
+        let Paused { view, ticket, standing, stored, published, tally, words, is_function } = paused;
+        let view = View::resume(view, self.state, self.overlay, self.effects, self.written);
+        let Some(lua) = ticket.redeem() else {
+            let lost = ScriptError::Machine("the script is lost".to_owned());
+            return Step::Done((Ok(lost.into()), view.discard()));
+        };
+        lua.deadline.begin_slice();
+        let words = Some(words);
+        let under_way = UnderWay { lua, standing, stored, published, tally, words, is_function };
+        let reads = self.reader.map(|_| Reads::default());
+        let known = &mut self.clients.scripts.known;
+        let step = under_way.go_on(&site, view, known, &mut self.aside, reads.as_ref());
+        self.remember_reads(reads);
+        step
+    }
+
+    fn remember_reads(&mut self, reads: Option<Reads>) {
+        let reads = reads.map(RefCell::into_inner).unwrap_or_default();
+        reads.iter().for_each(|key| self.remember_key(key));
+    }
 }
 
-fn stored(view: &mut View<'_>, digest: &[u8]) -> Result<Option<Bytes>, ScriptError> {
-    view.get(&key(digest)).map_err(|StoreError(error)| ScriptError::Machine(error))
+/// Keys that a script has read in a slice.
+type Reads = RefCell<BTreeSet<Vec<u8>>>;
+
+/// What a script called is told to the proxy.
+fn tell(aside: &mut Aside, Tally { commands, errors }: Tally) {
+    aside.called.extend(commands.into_iter().map(|called| CalledCommand {
+        id: called.id as u32,
+        calls: called.calls,
+        rejected: called.rejected,
+        failed: called.failed,
+    }));
+    aside.errors.extend(errors.into_iter().map(|(code, count)| CalledError { code: code.into(), count }));
 }
 
-fn key(digest: &[u8]) -> Bytes {
-    [&PREFIX[..], &digest.to_ascii_lowercase()].concat().into()
+/// What is the same in all slices of a script.
+struct Site<'a> {
+    serves: &'a dyn Fn(datatypes::Slot) -> bool,
+    /// Keys that no script may touch.
+    namespaces: &'a Namespaces,
+    /// For whom scripts run; `None`: someone who may do everything.
+    caller: Option<&'a dyn Rights>,
+    hub: &'a Hub,
+    group: u64,
+    /// The command that called the script.
+    name: &'static str,
+    args: &'a [&'a [u8]],
+}
+
+impl Site<'_> {
+    fn words(&self) -> Arc<[Bytes]> {
+        std::iter::once(self.name.as_bytes())
+            .chain(self.args.iter().copied())
+            .map(Bytes::copy_from_slice)
+            .collect()
+    }
+}
+
+/// A script in a slice.
+struct UnderWay {
+    lua: Lua,
+    standing: Standing,
+    /// Digest of the script that was stored with it.
+    stored: Option<String>,
+    published: Vec<Publication>,
+    tally: Tally,
+    /// The command that called it, from the second slice on.
+    words: Option<Arc<[Bytes]>>,
+    is_function: bool,
+}
+
+impl UnderWay {
+    fn go_on(
+        mut self,
+        site: &Site<'_>,
+        mut view: View<'_>,
+        known: &mut stored::Known,
+        aside: &mut Aside,
+        reads: Option<&Reads>,
+    ) -> Step {
+        let Some(result) = self.slice(site, &mut view, reads) else {
+            let Self { lua, standing, stored, published, tally, words, is_function } = self;
+            let (view, ticket) = (view.pause(), lua.leave());
+            let words = words.unwrap_or_else(|| site.words());
+            let script = Paused { view, ticket, standing, stored, published, tally, words, is_function };
+            return Step::Halted(Box::new(Halt { script, transaction: None }));
+        };
+        engines::put_back(self.lua.engine);
+        result.iter().for_each(|reply| self.tally.told(reply));
+        tell(aside, self.tally);
+        let outcome: Outcome = match result {
+            Ok(reply) => {
+                aside.published.append(&mut self.published);
+                (Ok(reply), view.commit())
+            }
+            // Whatever it wrote goes with it.
+            Err(error) => {
+                // It may have been stored with what is taken back now.
+                self.stored.iter().for_each(|digest| known.forget(digest));
+                (Ok(error.into()), view.discard())
+            }
+        };
+        Step::Done(outcome)
+    }
+
+    fn slice(
+        &mut self,
+        site: &Site<'_>,
+        view: &mut View<'_>,
+        reads: Option<&Reads>,
+    ) -> Option<Result<Reply, ScriptError>> {
+        let mut log = |level: LogLevel, text: &[u8]| {
+            tracing::info!(?level, "{}", String::from_utf8_lossy(text));
+        };
+        let is_namespace = |key: &[u8]| site.namespaces.of(key).is_some();
+        let mut publish = |shard: bool, channel: &[u8], payload: &[u8]| {
+            let copy = Bytes::copy_from_slice;
+            self.published.push(Publication { shard, channel: copy(channel), payload: copy(payload) });
+            site.hub.receivers(site.group, if shard { Kind::Shard } else { Kind::Channel }, channel)
+        };
+        let note_read = |key: &[u8]| {
+            if let Some(reads) = reads {
+                reads.borrow_mut().insert(key.to_vec());
+            }
+        };
+        let mut host = TableHost::standing(view, self.standing, site.serves, &mut log)
+            .without(&is_namespace)
+            .limited_to(site.caller)
+            .telling_reads(reads.is_some().then_some(&note_read))
+            .publishing(&mut publish);
+        let result = self.lua.engine.go_on(&mut self.lua.run, &mut host);
+        self.standing = host.stands();
+        self.tally.add(host.tally());
+        result
+    }
+}
+
+/// One command on scripts.
+struct Asked<'a> {
+    spec: &'a Spec,
+    args: &'a [&'a [u8]],
+    cx: Cx,
+    deadline: Rc<Deadline>,
+    /// Scripts of EVAL are stored.
+    keeps: bool,
+}
+
+impl Asked<'_> {
+    /// Begins to run a script; `None`: the command runs none.
+    fn begin(
+        &self,
+        what: ScriptCommand,
+        scripts: &mut Scripts,
+        view: &mut View<'_>,
+    ) -> Option<Result<UnderWay, Failed>> {
+        let Scripts { known, libraries } = scripts;
+        Some(match what {
+            ScriptCommand::Eval => self.eval(known, view),
+            ScriptCommand::EvalSha => self.eval_sha(known, view),
+            ScriptCommand::Call => {
+                let libraries = libraries.of(view).map_err(Failed::from);
+                libraries.and_then(|libraries| self.call_function(libraries))
+            }
+            _ => return None,
+        })
+    }
+
+    /// What runs no script.
+    fn execute(
+        &self,
+        what: ScriptCommand,
+        scripts: &mut Scripts,
+        view: &mut View<'_>,
+    ) -> Result<Reply, Failed> {
+        let Scripts { known, libraries } = scripts;
+        match what {
+            ScriptCommand::Store => {
+                let digest = with_engine(|engine| engine.load(self.args[0]))?;
+                known.keep(view, &digest, self.args[0])?;
+                Ok(Reply::bulk(digest))
+            }
+            ScriptCommand::Know => {
+                let found = self.args.iter().map(|digest| stored::script(view, digest));
+                let found = found.map(|script| script.map(|body| body.map_or(Reply::Null, Reply::Bulk)));
+                Ok(Reply::Array(found.collect::<Result<_, _>>()?))
+            }
+            ScriptCommand::Drop => {
+                known.drop_all(view);
+                with_engine(|engine| {
+                    engine.forget_scripts();
+                    Ok::<_, ScriptError>(())
+                })?;
+                Ok(Reply::OK)
+            }
+            ScriptCommand::ListLibraries => Ok(libraries::list(libraries.of(view)?, self.args)?),
+            ScriptCommand::DumpLibraries => Ok(Reply::Bulk(libraries.of(view)?.dump())),
+            ScriptCommand::LibraryStats => Ok(functions::stats(Reply::Null, libraries.of(view)?.engines())),
+            ScriptCommand::ReadLibrary => {
+                Ok(libraries::read_one(libraries.of(view)?, self.args, self.deadline.clone())?)
+            }
+            ScriptCommand::ReadLibraries => Ok(libraries::read_payload(self.args[0], self.deadline.clone())?),
+            // Whatever runs is stopped before it comes to this.
+            _ => Err(CommandError::NotBusy.into()),
+        }
+    }
+
+    fn eval(&self, known: &mut stored::Known, view: &mut View<'_>) -> Result<UnderWay, Failed> {
+        let body = self.args[0];
+        let request = self.request(Request::split(&self.args[1..])?);
+        let digest = sha1_hex(body);
+        if self.keeps {
+            known.keep(view, &digest, body)?;
+        }
+        let begun = self.begin_run(|engine| engine.begin(body, &request));
+        match begun {
+            Ok(under_way) => Ok(UnderWay { stored: Some(digest), ..under_way }),
+            Err(failed) => {
+                known.forget(&digest);
+                Err(failed)
+            }
+        }
+    }
+
+    fn eval_sha(&self, known: &stored::Known, view: &mut View<'_>) -> Result<UnderWay, Failed> {
+        let request = self.request(Request::split(&self.args[1..])?);
+        let digest = String::from_utf8_lossy(self.args[0]).to_ascii_lowercase();
+        let is_compiled = || with_engine(|engine| Ok::<_, ScriptError>(engine.knows(&digest)));
+        if known.contains(&digest) && is_compiled()? {
+            return self.begin_run(|engine| engine.begin_known(digest.as_bytes(), &request));
+        }
+        let body = stored::script(view, digest.as_bytes())?.ok_or(ScriptError::NoScript)?;
+        self.begin_run(|engine| engine.begin(&body, &request))
+    }
+
+    fn call_function(&self, libraries: &Libraries) -> Result<UnderWay, Failed> {
+        let (library, info) = libraries.function(self.args[0]).ok_or(ScriptError::NoFunction)?;
+        let words = Request::split(&self.args[1..]).map_err(|error| match error {
+            ScriptError::NotInteger => ScriptError::BadKeys,
+            error => error,
+        })?;
+        let request = self.request(words);
+        let under_way = self.begin_run(|engine| engine.begin_call(library, &info.name, &request))?;
+        Ok(UnderWay { is_function: true, ..under_way })
+    }
+
+    fn request<'r>(&self, (keys, args): (&'r [&'r [u8]], &'r [&'r [u8]])) -> Request<'r> {
+        Request {
+            keys,
+            args,
+            read_only: self.spec.flags.has(flag::READONLY),
+            cluster: true,
+            seed: self.cx.seed,
+            watch: self.deadline.clone(),
+        }
+    }
+
+    fn begin_run(
+        &self,
+        begin: impl FnOnce(&mut Engine) -> Result<scripting::Run, ScriptError>,
+    ) -> Result<UnderWay, Failed> {
+        let standing = Standing::new(self.cx, self.spec.slot(self.args)?);
+        let mut engine = engines::take()?;
+        let run = match begin(&mut engine) {
+            Ok(run) => run,
+            Err(error) => {
+                engines::put_back(engine);
+                return Err(error.into());
+            }
+        };
+        let lua = Lua { engine, run, deadline: self.deadline.clone() };
+        let (published, tally) = (Vec::new(), Tally::default());
+        Ok(UnderWay { lua, standing, stored: None, published, tally, words: None, is_function: false })
+    }
 }

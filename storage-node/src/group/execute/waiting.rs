@@ -32,7 +32,7 @@ enum Attempt {
     Served,
     /// There is nothing for it, and may be something for others.
     NotThis,
-    /// There is nothing for anybody.
+    /// There is nothing for anybody, since the key is gone.
     Nothing,
 }
 
@@ -41,12 +41,17 @@ impl Execution<'_> {
     pub(super) fn tell(&mut self, before: usize) {
         let mut changed = self.note_changes(before);
         while let Some(head) = changed.pop_front() {
+            let mut is_gone = false;
             for place in self.clients.waiters.of(&head) {
+                // Only who reads for a group is told so.
+                if is_gone && !self.reads_for_group(place) {
+                    continue;
+                }
                 let before = self.written.keys.len();
                 match self.attempt(place, &head) {
                     Attempt::Served => changed.extend(self.note_changes(before)),
                     Attempt::NotThis => {}
-                    Attempt::Nothing => break,
+                    Attempt::Nothing => is_gone = true,
                 }
             }
         }
@@ -55,11 +60,19 @@ impl Execution<'_> {
     /// Keys that changed and are waited for, each once.
     fn note_changes(&mut self, before: usize) -> VecDeque<Bytes> {
         let changes = self.written.changes_since(before);
+        self.note_for_caches(&changes);
         if changes.flushed {
             self.clients.watches.flushed();
         }
         let mut known = HashSet::new();
         let mut waited_for = VecDeque::new();
+        if changes.flushed {
+            // Who reads for a group is told that it is gone.
+            let mut heads = self.clients.waiters.heads();
+            heads.sort_unstable();
+            known.extend(heads.iter().cloned());
+            waited_for.extend(heads);
+        }
         for head in changes.heads {
             self.clients.watches.changed(&head);
             if self.clients.waiters.waits_for(&head) && known.insert(head.clone()) {
@@ -69,11 +82,17 @@ impl Execution<'_> {
         waited_for
     }
 
+    fn reads_for_group(&mut self, place: Place) -> bool {
+        let id = self.clients.waiters.get(place).and_then(|waiter| waiter.batch.commands.first_chunk());
+        id == Some(&(Id::Xreadgroup as u16).to_le_bytes())
+    }
+
     fn attempt(&mut self, place: Place, head: &[u8]) -> Attempt {
         let Some(waiter) = self.clients.waiters.get(place) else { return Attempt::NotThis };
         let encoded = waiter.batch.commands.clone();
         let Some(Ok(command)) = wire::commands(&encoded).next() else { return Attempt::NotThis };
         let Some(spec) = commands::by_id(command.id) else { return Attempt::NotThis };
+        self.writer = command.writer;
         let (result, _) = self.call(spec, &command);
         match result {
             Err(CommandError::WouldBlock(_)) if !self.is_stored(head) => return Attempt::Nothing,

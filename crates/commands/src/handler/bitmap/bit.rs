@@ -4,6 +4,7 @@ use datatypes::number::parse_i64;
 use datatypes::{Kv, KvMut, bits};
 
 use super::super::{Outcome, expect_string, flag, keyspace, reader, string_bytes};
+use super::SETBIT;
 use super::offset::offset;
 use crate::error::BitError;
 use crate::{Args, CommandError, Cx};
@@ -33,6 +34,7 @@ pub fn setbit(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             bytes[..old.len()].copy_from_slice(&old);
             bits::set(bytes, offset, on);
         });
+        keyspace.announce(args.at(0)?, SETBIT);
     }
     Ok(flag(was_on))
 }

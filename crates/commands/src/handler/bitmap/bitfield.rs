@@ -6,6 +6,7 @@ use datatypes::{Kv, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, expect_string, keyspace, reader, string_bytes};
+use super::SETBIT;
 use super::offset::field_offset;
 use crate::args::{int, is};
 use crate::error::BitError;
@@ -47,6 +48,12 @@ pub fn bitfield(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         bytes[..old.len()].copy_from_slice(&old);
         replies.extend(operations.iter().map(|operation| operation.run(bytes)));
     });
+    let is_written = |(operation, reply): (&Operation, &Reply)| {
+        !matches!(operation.action, Action::Get) && !matches!(reply, Reply::Null)
+    };
+    if operations.iter().zip(&replies).any(is_written) {
+        keyspace.announce(args.at(0)?, SETBIT);
+    }
     Ok(Reply::Array(replies))
 }
 

@@ -1,10 +1,10 @@
 //! BITOP. It needs its keys in one slot.
 
 use bytes::Bytes;
-use datatypes::KvMut;
 use datatypes::bits::{self, Operation};
+use datatypes::{Event, KvMut};
 
-use super::super::{Outcome, count, keyspace, reader, string_bytes};
+use super::super::{Outcome, count, keyspace, reader, remove, string_bytes};
 use crate::args::is;
 use crate::error::BitError;
 use crate::{Args, CommandError, Cx};
@@ -24,10 +24,11 @@ pub fn bitop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut keyspace = keyspace(kv, cx);
     let destination = keyspace.entry(args.at(1)?)?;
     if len == 0 {
-        keyspace.remove(destination);
+        remove(&mut keyspace, args.at(1)?, destination);
     } else {
         let sources: Vec<&[u8]> = sources.iter().map(|source| &source[..]).collect();
         keyspace.put_edited(destination, None, len, |out| bits::combine(operation, &sources, out));
+        keyspace.announce(args.at(1)?, Event::string("set"));
     }
     Ok(count(len))
 }

@@ -52,7 +52,7 @@ pub fn geosearchstore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let set = sorted_set(kv.as_kv(), args.at(1)?, cx)?;
     let query = Query::parse(kv.as_kv(), &set, args.from(2), Form::SearchStore)?;
     let found = find(kv.as_kv(), &set, &query)?;
-    store_found(kv, args.at(0)?, found, &query, cx)
+    store_found(kv, args.at(0)?, found, &query, "geosearchstore", cx)
 }
 
 fn answer(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx, form: Form) -> Outcome {
@@ -66,7 +66,7 @@ fn answer_or_store(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, form: Form) -> 
     let query = Query::parse(kv.as_kv(), &set, args.from(1), form)?;
     let found = find(kv.as_kv(), &set, &query)?;
     match query.store {
-        Some(key) => store_found(kv, key, found, &query, cx),
+        Some(key) => store_found(kv, key, found, &query, "georadiusstore", cx),
         None => Ok(show(found, &query, cx)),
     }
 }
@@ -115,7 +115,14 @@ fn show(found: Vec<Found>, query: &Query<'_>, cx: &Cx) -> Reply {
     Reply::Array(found.into_iter().map(show).collect())
 }
 
-fn store_found(kv: &mut dyn KvMut, key: &[u8], found: Vec<Found>, query: &Query<'_>, cx: &Cx) -> Outcome {
+fn store_found(
+    kv: &mut dyn KvMut,
+    key: &[u8],
+    found: Vec<Found>,
+    query: &Query<'_>,
+    name: &'static str,
+    cx: &Cx,
+) -> Outcome {
     let unit_m = unit_m(query);
     let mut seen = BTreeSet::new();
     let mut elements = Vec::with_capacity(found.len());
@@ -125,7 +132,7 @@ fn store_found(kv: &mut dyn KvMut, key: &[u8], found: Vec<Found>, query: &Query<
             elements.push(Scored { member, score });
         }
     }
-    store(kv, key, &elements, cx)
+    store(kv, key, &elements, name, cx)
 }
 
 fn unit_m(query: &Query<'_>) -> f64 {

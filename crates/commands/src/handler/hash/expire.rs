@@ -4,8 +4,8 @@ use datatypes::{Edit, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace};
-use super::edit;
 use super::named::{self, Unit};
+use super::{EXPIRE, edit};
 use crate::args::is;
 use crate::error::FieldError;
 use crate::{Args, CommandError, Cx};
@@ -68,10 +68,15 @@ fn set_expiry(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, unit: Unit, name: &'
     let at = if condition == Condition::None { 2 } else { 3 };
     let mut results = Vec::new();
     for field in named::fields(args, at, FieldError::NoNumFields)? {
-        results.push(Reply::Int(set_one(&mut hash, field, condition, when, cx)?));
+        results.push(set_one(&mut hash, field, condition, when, cx)?);
     }
     hash.save();
-    Ok(Reply::Array(results))
+    if results.contains(&DELETED) {
+        keyspace.announce_taken(args.at(0)?, super::DELETED)?;
+    } else if results.contains(&SET) {
+        keyspace.announce(args.at(0)?, EXPIRE);
+    }
+    Ok(Reply::Array(results.into_iter().map(Reply::Int).collect()))
 }
 
 fn set_one(

@@ -4,8 +4,8 @@ use datatypes::KvMut;
 use resp::Reply;
 
 use super::super::{Outcome, bulk_or_null, keyspace};
-use super::edit;
 use super::named::{self, Unit};
+use super::{DELETED, EXPIRE, PERSIST, edit};
 use crate::args::is;
 use crate::error::FieldError;
 use crate::{Args, CommandError, Cx};
@@ -14,12 +14,15 @@ use crate::{Args, CommandError, Cx};
 pub fn hgetdel(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut keyspace = keyspace(kv, cx);
     let mut hash = edit(&mut keyspace, args, cx)?;
-    let mut values = Vec::new();
+    let (mut values, mut deleted) = (Vec::new(), false);
     for field in named::fields(args, 1, FieldError::NoCount)? {
         values.push(bulk_or_null(hash.get(field)?));
-        hash.remove(field)?;
+        deleted |= hash.remove(field)?;
     }
     hash.save();
+    if deleted {
+        keyspace.announce_taken(args.at(0)?, DELETED)?;
+    }
     Ok(Reply::Array(values))
 }
 
@@ -37,20 +40,26 @@ pub fn hgetex(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut hash = edit(&mut keyspace, args, cx)?;
     let (names, change) = parse(args, cx)?;
     let mut values = Vec::new();
+    let mut event = None;
     for field in names {
         let found = hash.field(field)?;
         match (&found, change) {
             (Some(_), Change::Set(Some(when))) if when <= cx.now_ms => {
                 hash.remove(field)?;
+                event = Some(DELETED);
             }
             (Some((value, expiry_ms)), Change::Set(when)) if *expiry_ms != when => {
                 hash.put_expiring(field, value, when)?;
+                event = Some(if when.is_some() { EXPIRE } else { PERSIST });
             }
             _ => {}
         }
         values.push(bulk_or_null(found.map(|(value, _)| value)));
     }
     hash.save();
+    if let Some(event) = event {
+        keyspace.announce_taken(args.at(0)?, event)?;
+    }
     Ok(Reply::Array(values))
 }
 

@@ -1,8 +1,8 @@
 //! Fields as counters. They expire when they did before.
 
 use bytes::Bytes;
-use datatypes::KvMut;
 use datatypes::number::{LongDouble, parse_i64};
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace};
@@ -23,6 +23,7 @@ pub fn hincrby(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let sum = value.checked_add(amount).ok_or(CommandError::IncrementOverflow)?;
     hash.put_expiring(field, itoa::Buffer::new().format(sum).as_bytes(), expiry_ms)?;
     hash.save();
+    keyspace.announce(args.at(0)?, Event::hash("hincrby"));
     Ok(Reply::Int(sum))
 }
 
@@ -40,5 +41,6 @@ pub fn hincrbyfloat(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let text = Bytes::from(sum.to_text());
     hash.put_expiring(field, &text, expiry_ms)?;
     hash.save();
+    keyspace.announce(args.at(0)?, Event::hash("hincrbyfloat"));
     Ok(Reply::Bulk(text))
 }

@@ -3,8 +3,8 @@
 use datatypes::{Edit, KvMut};
 
 use super::super::{Outcome, flag, keyspace};
-use super::edit;
 use super::named::Unit;
+use super::{DELETED, EXPIRE, SET, edit};
 use crate::args::is;
 use crate::error::FieldError;
 use crate::{Args, CommandError, Cx};
@@ -60,6 +60,16 @@ pub fn hsetex(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         }
     }
     hash.save();
+    let key = args.at(0)?;
+    match options.expiry {
+        Some(Expiry::At(when)) if when <= cx.now_ms => keyspace.announce_taken(key, DELETED)?,
+        expiry => {
+            keyspace.announce(key, SET);
+            if let Some(Expiry::At(_)) = expiry {
+                keyspace.announce(key, EXPIRE);
+            }
+        }
+    }
     Ok(flag(true))
 }
 

@@ -5,7 +5,7 @@ use resp::Reply;
 
 use super::super::{Outcome, keyspace};
 use super::named::{self, Unit};
-use super::{edit, fields};
+use super::{PERSIST, edit, fields};
 use crate::error::FieldError;
 use crate::{Args, Cx};
 
@@ -49,15 +49,18 @@ pub fn hpersist(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut hash = edit(&mut keyspace, args, cx)?;
     let mut results = Vec::new();
     for field in named::fields(args, 1, FieldError::NoCount)? {
-        results.push(Reply::Int(match hash.field(field)? {
+        results.push(match hash.field(field)? {
             None => NO_FIELD,
             Some((_, None)) => NO_EXPIRY,
             Some((value, Some(_))) => {
                 hash.put(field, &value)?;
                 REMOVED
             }
-        }));
+        });
     }
     hash.save();
-    Ok(Reply::Array(results))
+    if results.contains(&REMOVED) {
+        keyspace.announce(args.at(0)?, PERSIST);
+    }
+    Ok(Reply::Array(results.into_iter().map(Reply::Int).collect()))
 }

@@ -4,7 +4,7 @@ use datatypes::KvMut;
 use resp::Reply;
 
 use super::super::{Outcome, count, flag, keyspace};
-use super::edit;
+use super::{DELETED, SET, edit};
 use crate::{Args, CommandError, Cx};
 
 /// HSET key field value [field value …]: answers how many fields are new.
@@ -35,6 +35,7 @@ fn set_fields(
         created += usize::from(hash.put(field, value)?);
     }
     hash.save();
+    keyspace.announce(args.at(0)?, SET);
     Ok(created)
 }
 
@@ -48,6 +49,7 @@ pub fn hsetnx(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     }
     hash.put(field, value)?;
     hash.save();
+    keyspace.announce(args.at(0)?, SET);
     Ok(flag(true))
 }
 
@@ -60,5 +62,8 @@ pub fn hdel(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         deleted += usize::from(hash.remove(field)?);
     }
     hash.save();
+    if deleted > 0 {
+        keyspace.announce_taken(args.at(0)?, DELETED)?;
+    }
     Ok(count(deleted))
 }

@@ -16,7 +16,14 @@ const NOT_AN_ARRAY: &str = "not an array";
 pub fn arrappend(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (key, path) = (args.at(0)?, path(args, 1)?);
     let (values, added_bytes) = values(args.from(2), "json.arrappend")?;
-    let change = Change { key, path: &path, wanted: Json::is_array, order: Order::AsFound, added_bytes };
+    let change = Change {
+        name: "json.arrappend",
+        key,
+        path: &path,
+        wanted: Json::is_array,
+        order: Order::AsFound,
+        added_bytes,
+    };
     let changed = change.apply(kv, cx, |value| {
         let items = items_mut(value)?;
         items.extend_from_slice(&values);
@@ -29,7 +36,14 @@ pub fn arrappend(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
 pub fn arrinsert(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (key, path, index) = (args.at(0)?, path(args, 1)?, integer(args.at(2)?)?);
     let (values, added_bytes) = values(args.from(3), "json.arrinsert")?;
-    let change = Change { key, path: &path, wanted: Json::is_array, order: Order::DeepestFirst, added_bytes };
+    let change = Change {
+        name: "json.arrinsert",
+        key,
+        path: &path,
+        wanted: Json::is_array,
+        order: Order::DeepestFirst,
+        added_bytes,
+    };
     let changed = change.apply(kv, cx, |value| {
         let items = items_mut(value)?;
         insert(items, index, &values)?;
@@ -43,7 +57,8 @@ pub fn arrtrim(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (key, path) = (args.at(0)?, path(args, 1)?);
     let (start, stop) = (integer(args.at(2)?)?, integer(args.at(3)?)?);
     let order = Order::DeepestFirst;
-    let change = Change { key, path: &path, wanted: Json::is_array, order, added_bytes: 0 };
+    let change =
+        Change { name: "json.arrtrim", key, path: &path, wanted: Json::is_array, order, added_bytes: 0 };
     let changed = change.apply(kv, cx, |value| {
         let items = items_mut(value)?;
         trim(items, start, stop);
@@ -62,7 +77,8 @@ pub fn arrpop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Err(JsonError::FormatNeedsPath.into());
     }
     let (key, order) = (args.at(0)?, Order::DeepestFirst);
-    let change = Change { key, path: &path, wanted: Json::is_array, order, added_bytes: 0 };
+    let change =
+        Change { name: "json.arrpop", key, path: &path, wanted: Json::is_array, order, added_bytes: 0 };
     let popped = change.apply(kv, cx, |value| match pop(items_mut(value)?, index) {
         Some(element) => format.reply(&element),
         None => Ok(Reply::Null),

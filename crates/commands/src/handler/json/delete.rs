@@ -1,12 +1,14 @@
 //! JSON.DEL, which is JSON.FORGET too, and JSON.CLEAR.
 
-use datatypes::KvMut;
 use datatypes::json::{clear as empty, is_clearable, outermost};
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, count, keyspace};
 use super::{Opened, path, put};
 use crate::{Args, Cx};
+
+const DELETED: Event = Event::module("json.del");
 
 /// JSON.DEL key [path]: the key goes with the root, and with the last element of the root.
 pub fn del(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
@@ -16,6 +18,7 @@ pub fn del(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let Some(mut document) = document else { return Ok(Reply::Int(0)) };
     if path.is_root() {
         keyspace.remove(entry);
+        keyspace.announce(args.at(0)?, DELETED);
         return Ok(Reply::Int(1));
     }
     let places = outermost(document.places(&path, |_| true)?.into_iter().flatten().collect());
@@ -24,6 +27,9 @@ pub fn del(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         keyspace.remove(entry);
     } else if removed > 0 {
         put(&mut keyspace, entry, &document)?;
+    }
+    if removed > 0 {
+        keyspace.announce(args.at(0)?, DELETED);
     }
     Ok(count(removed))
 }
@@ -44,6 +50,7 @@ pub fn clear(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     }
     if cleared > 0 {
         put(&mut keyspace, entry, &document)?;
+        keyspace.announce(args.at(0)?, Event::module("json.clear"));
     }
     Ok(count(cleared))
 }

@@ -10,19 +10,26 @@ use super::{Change, Order, no_path_or, operand, path};
 use crate::{Args, Cx};
 
 pub fn numincrby(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
-    change(kv, args, cx, Arithmetic::Add)
+    change(kv, args, cx, Arithmetic::Add, "json.numincrby")
 }
 
 pub fn nummultby(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
-    change(kv, args, cx, Arithmetic::Multiply)
+    change(kv, args, cx, Arithmetic::Multiply, "json.nummultby")
 }
 
 /// In RESP3 an array of numbers; in RESP2 one text, JSON itself.
-fn change(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, operation: Arithmetic) -> Outcome {
+fn change(
+    kv: &mut dyn KvMut,
+    args: &Args<'_>,
+    cx: &Cx,
+    operation: Arithmetic,
+    name: &'static str,
+) -> Outcome {
     let (key, path, number) = (args.at(0)?, path(args, 1)?, args.at(2)?);
     // It is needed only if there is something to change.
     let number = operand(number);
-    let change = Change { key, path: &path, wanted: Json::is_number, order: Order::AsFound, added_bytes: 0 };
+    let change =
+        Change { name, key, path: &path, wanted: Json::is_number, order: Order::AsFound, added_bytes: 0 };
     let changed = change.apply(kv, cx, |value| {
         let number = number.as_ref().map_err(JsonError::clone)?;
         *value = arithmetic(operation, value, number)?;

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use datatypes::KvMut;
 use datatypes::json::{Condition, Document, Json, JsonError, Path, Target, apply, places, targets};
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace};
 use super::{Opened, put};
 use crate::args::is;
 use crate::{Args, CommandError, Cx};
+
+const SET: Event = Event::module("json.set");
+const MERGED: Event = Event::module("json.merge");
 
 /// JSON.SET key path value [NX | XX] [FORMAT STRING | JSON]
 pub fn set(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
@@ -23,6 +26,7 @@ pub fn set(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             return Ok(Reply::Null);
         }
         put(&mut keyspace, entry, &created(&path, value)?)?;
+        keyspace.announce(args.at(0)?, SET);
         return Ok(Reply::OK);
     };
     let written = if path.is_root() {
@@ -36,6 +40,7 @@ pub fn set(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Ok(Reply::Null);
     }
     put(&mut keyspace, entry, &document)?;
+    keyspace.announce(args.at(0)?, SET);
     Ok(Reply::OK)
 }
 
@@ -48,6 +53,7 @@ pub fn merge(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let patch = Json::parse(args.at(2)?)?;
     let Some(mut document) = document else {
         put(&mut keyspace, entry, &created(&path, patch)?)?;
+        keyspace.announce(args.at(0)?, MERGED);
         return Ok(Reply::OK);
     };
     let targets = places(&document, &path)?;
@@ -55,6 +61,7 @@ pub fn merge(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Ok(Reply::Null);
     }
     put(&mut keyspace, entry, &document)?;
+    keyspace.announce(args.at(0)?, MERGED);
     Ok(Reply::OK)
 }
 
@@ -85,9 +92,10 @@ pub fn mset(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             None => *document = Some(Document::new(value)),
         }
     }
-    for Opened { entry, document } in opened.into_values() {
+    for (key, Opened { entry, document }) in opened {
         if let Some(document) = document {
             put(&mut keyspace, entry, &document)?;
+            keyspace.announce(key, Event::module("json.mset"));
         }
     }
     Ok(Reply::OK)

@@ -39,7 +39,14 @@ pub fn strappend(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     // It is needed only if there is something to change.
     let suffix = suffix(text);
     let added_bytes = text.len();
-    let change = Change { key, path: &path, wanted: Json::is_string, order: Order::AsFound, added_bytes };
+    let change = Change {
+        name: "json.strappend",
+        key,
+        path: &path,
+        wanted: Json::is_string,
+        order: Order::AsFound,
+        added_bytes,
+    };
     let changed = change.apply(kv, cx, |value| {
         let suffix = suffix.as_ref().map_err(JsonError::clone)?;
         let Json::String(text) = value else { return Err(JsonError::PathGone) };

@@ -23,7 +23,14 @@ pub fn type_of(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 /// JSON.TOGGLE key path: the new values, as 0 and 1; of the older form, as text.
 pub fn toggle(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (key, path) = (args.at(0)?, path(args, 1)?);
-    let change = Change { key, path: &path, wanted: Json::is_bool, order: Order::AsFound, added_bytes: 0 };
+    let change = Change {
+        name: "json.toggle",
+        key,
+        path: &path,
+        wanted: Json::is_bool,
+        order: Order::AsFound,
+        added_bytes: 0,
+    };
     let toggled = change.apply(kv, cx, |value| match value {
         Json::Bool(flag) => {
             *flag = !*flag;

@@ -3,10 +3,12 @@
 use datatypes::json::Document;
 use datatypes::rdb::{self, Members, RdbError, Value};
 use datatypes::stream::Stream;
-use datatypes::{Edit, Element, Elements, Field, Kv, KvMut, List, Scored, SortedEdit, SortedSet, Type};
+use datatypes::{
+    Edit, Element, Elements, Event, Field, Kv, KvMut, List, Scored, SortedEdit, SortedSet, Type,
+};
 use resp::Reply;
 
-use super::super::{Outcome, keyspace, print_score, reader};
+use super::super::{Outcome, keyspace, print_score, reader, remove};
 use crate::args::{int, is};
 use crate::{Args, CommandError, Cx};
 
@@ -48,6 +50,11 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let ttl = u64::try_from(args.int(1)?).map_err(|_| CommandError::InvalidTtl)?;
     let value = rdb::restore(args.at(2)?)?;
     let expiry_ms = options.expiry(ttl, cx.now_ms);
+    if expiry_ms.is_some_and(|when| when <= cx.now_ms) {
+        remove(&mut keyspace, args.at(0)?, entry);
+        return Ok(Reply::OK);
+    }
+    keyspace.announce_replaced(&entry);
     match value {
         Value::String(text) => keyspace.put_string(entry, &text, expiry_ms),
         Value::Hash(fields) => {
@@ -81,6 +88,7 @@ pub fn restore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             stream.save();
         }
     }
+    keyspace.announce(args.at(0)?, Event::generic("restore"));
     Ok(Reply::OK)
 }
 

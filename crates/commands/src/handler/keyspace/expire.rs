@@ -1,6 +1,6 @@
 //! Expiry: setting, asking, removing.
 
-use datatypes::{Kv, KvMut};
+use datatypes::{Kv, KvMut, event};
 use resp::Reply;
 
 use super::super::{Outcome, flag, keyspace, reader};
@@ -82,7 +82,9 @@ fn set_expiry(
     if !conditions.allow(record.expiry_ms, when) {
         return Ok(flag(false));
     }
-    keyspace.set_expiry(entry, Some(u64::try_from(when).unwrap_or(0)));
+    let when = u64::try_from(when).unwrap_or(0);
+    keyspace.set_expiry(entry, Some(when));
+    keyspace.announce(args.at(0)?, if when <= cx.now_ms { event::DEL } else { event::EXPIRE });
     Ok(flag(true))
 }
 
@@ -92,6 +94,7 @@ pub fn persist(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let expires = entry.live().is_some_and(|record| record.expiry_ms.is_some());
     if expires {
         keyspace.set_expiry(entry, None);
+        keyspace.announce(args.at(0)?, event::PERSIST);
     }
     Ok(flag(expires))
 }
@@ -114,7 +117,7 @@ pub fn pexpiretime(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 
 /// -2 without a key, -1 without an expiry, else what `show` makes of it.
 fn time_left(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx, show: impl Fn(u64) -> u64) -> Outcome {
-    Ok(Reply::Int(match reader(kv, cx).lookup(args.at(0)?)? {
+    Ok(Reply::Int(match reader(kv, cx).glance(args.at(0)?)? {
         None => -2,
         Some(record) => record.expiry_ms.map_or(-1, |when| show(when).cast_signed()),
     }))

@@ -14,7 +14,7 @@ const SAMPLES_DEFAULT: u64 = 5;
 /// MEMORY USAGE key [SAMPLES count]: 0 means all.
 pub fn usage(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (key, samples) = (args.at(1)?, samples(args.from(2))?);
-    match reader(kv, cx).lookup(key)? {
+    match reader(kv, cx).peek(key)? {
         Some(record) => Ok(Reply::Int(stored_bytes(kv, &record, cx.db, key, samples)?.cast_signed())),
         None => Ok(Reply::Null),
     }

@@ -2,7 +2,7 @@
 
 use datatypes::collection::{is_expiring, is_of_integers};
 use datatypes::number::parse_i64;
-use datatypes::{Kv, Record, StringForm, Type};
+use datatypes::{Kv, Record, StringForm, Type, key};
 use resp::Reply;
 
 use super::super::{Outcome, reader};
@@ -50,9 +50,9 @@ pub fn refcount(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
     })
 }
 
-/// Access times are not kept: every key counts as just used.
 pub fn idletime(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
-    with_record(kv, args, cx, |_| Ok(Reply::Int(0)))
+    let idle_ms = kv.idle_ms(&key::head(cx.db, args.at(1)?), cx.now_ms);
+    with_record(kv, args, cx, |_| Ok(Reply::Int((idle_ms / 1000).cast_signed())))
 }
 
 pub fn freq(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
@@ -66,7 +66,7 @@ fn with_record(
     cx: &Cx,
     answer: impl FnOnce(&Record) -> Outcome,
 ) -> Outcome {
-    match reader(kv, cx).lookup(args.at(1)?)? {
+    match reader(kv, cx).peek(args.at(1)?)? {
         Some(record) => answer(&record),
         None => Ok(Reply::Null),
     }

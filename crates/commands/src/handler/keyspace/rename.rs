@@ -1,6 +1,6 @@
 //! Moving and copying a key, to another name or database. Both keys are in one slot, the proxy sees to that.
 
-use datatypes::KvMut;
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, flag, keyspace};
@@ -32,6 +32,8 @@ fn move_key(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, replace: bool) -> Resu
         return Ok(false);
     }
     keyspace.rename(source, target)?;
+    keyspace.announce(from, Event::generic("rename_from"));
+    keyspace.announce(to, Event::generic("rename_to"));
     Ok(true)
 }
 
@@ -53,7 +55,7 @@ pub fn copy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Err(CommandError::SameObject);
     }
     let mut keyspace = keyspace(kv, cx);
-    let source = keyspace.entry(from)?;
+    let source = keyspace.read_entry(from)?;
     if source.live().is_none() {
         return Ok(flag(false));
     }
@@ -62,6 +64,7 @@ pub fn copy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Ok(flag(false));
     }
     keyspace.copy(&source, target)?;
+    keyspace.announce_in(db, to, Event::generic("copy_to"));
     Ok(flag(true))
 }
 
@@ -77,6 +80,8 @@ pub fn move_to_database(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome
         return Ok(flag(false));
     }
     keyspace.rename(source, target)?;
+    keyspace.announce(key, Event::generic("move_from"));
+    keyspace.announce_in(db, key, Event::generic("move_to"));
     Ok(flag(true))
 }
 

@@ -58,7 +58,7 @@ pub(in crate::handler) fn parse_number(text: &[u8]) -> Result<u64, CommandError>
 #[derive(Debug)]
 pub struct Options<'a> {
     pattern: Option<&'a [u8]>,
-    pub(in crate::handler) count: usize,
+    pub(crate) count: usize,
     kind: Option<&'a [u8]>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Options<'a> {
     }
 
     /// Reads `[MATCH pattern] [COUNT n]`.
-    pub(in crate::handler) fn of_elements(words: &[&'a [u8]]) -> Result<Self, CommandError> {
+    pub(crate) fn of_elements(words: &[&'a [u8]]) -> Result<Self, CommandError> {
         Self::parse_some(words, false)
     }
 

@@ -2,16 +2,17 @@
 
 use std::ops::ControlFlow;
 
-use datatypes::{Kv, Slot, slots};
+use datatypes::{Kv, Slot, kv::SHARDS, slots};
 use resp::Reply;
 
 use super::super::Outcome;
 use crate::{Args, CommandError, Cx};
 
-/// Arguments: slot.
+/// Arguments: slot. A shard of a namespace counts as a key.
 pub fn count_keys_in_slot(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
     let slot = slot(args.int(0)?).ok_or(CommandError::InvalidSlot)?;
-    Ok(Reply::Int(slots::count_of_slot(kv, slot, cx.db)?.cast_signed()))
+    let keys = slots::count_of_slot(kv, slot, cx.db)? + slots::count_of_slot(kv, slot, cx.db | SHARDS)?;
+    Ok(Reply::Int(keys.cast_signed()))
 }
 
 /// Arguments: slot, greatest number of keys.

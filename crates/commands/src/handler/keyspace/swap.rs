@@ -1,6 +1,7 @@
 //! SWAPDB.
 
 use datatypes::KvMut;
+use datatypes::kv::SHARDS;
 use datatypes::number::parse_i64;
 use datatypes::swap::swap_databases;
 use resp::Reply;
@@ -17,7 +18,12 @@ pub fn swapdb(kv: &mut dyn KvMut, args: &Args<'_>, _: &Cx) -> Outcome {
     let (Some(first), Some(second)) = (database(first), database(second)) else {
         return Err(CommandError::DatabaseOutOfRange);
     };
-    if swap_databases(kv, first, second)? { Ok(Reply::OK) } else { Err(SwapError::TooLarge.into()) }
+    let (shards, other_shards) = (first | SHARDS, second | SHARDS);
+    if swap_databases(kv, first, second)? && swap_databases(kv, shards, other_shards)? {
+        Ok(Reply::OK)
+    } else {
+        Err(SwapError::TooLarge.into())
+    }
 }
 
 fn index(text: &[u8], error: SwapError) -> Result<i32, CommandError> {

@@ -5,9 +5,9 @@ use datatypes::list::End;
 use resp::Reply;
 
 use super::super::{Outcome, keyspace};
-use super::edit;
 use super::pop::{PopFirst, first_list};
 use super::transfer::Transfer;
+use super::{edit, popped};
 use crate::blocking::timeout_ms;
 use crate::{Args, CommandError, Cx, Null};
 
@@ -29,6 +29,7 @@ fn pop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, end: End) -> Outcome {
     let mut list = edit(&mut keyspace, key, cx)?;
     let element = list.pop(end)?.ok_or(nothing)?;
     list.save()?;
+    keyspace.announce_taken(key, popped(end))?;
     Ok(Reply::Array(vec![Reply::bulk(key), Reply::Bulk(element)]))
 }
 

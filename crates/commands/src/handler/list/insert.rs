@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datatypes::list::{End, Needle};
-use datatypes::{KvMut, ListEdit};
+use datatypes::{Event, KvMut, ListEdit};
 use resp::Reply;
 
 use super::super::{Outcome, count, keyspace};
@@ -29,6 +29,7 @@ pub fn linsert(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     list.insert(pivot + behind, args.at(3)?)?;
     let len = list.len();
     list.save()?;
+    keyspace.announce(args.at(0)?, Event::list("linsert"));
     Ok(Reply::Int(len.cast_signed()))
 }
 
@@ -44,6 +45,7 @@ pub fn lset(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Err(ListError::Index.into());
     }
     list.save()?;
+    keyspace.announce(args.at(0)?, Event::list("lset"));
     Ok(Reply::OK)
 }
 
@@ -59,6 +61,9 @@ pub fn lrem(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     found.sort_unstable();
     list.remove(&found)?;
     list.save()?;
+    if !found.is_empty() {
+        keyspace.announce_taken(args.at(0)?, Event::list("lrem"))?;
+    }
     Ok(count(found.len()))
 }
 

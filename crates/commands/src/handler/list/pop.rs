@@ -6,7 +6,7 @@ use datatypes::{Keyspace, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, bulk_or_null, keyspace};
-use super::{edit, end};
+use super::{edit, end, popped};
 use crate::args::is;
 use crate::error::ListError;
 use crate::{Args, CommandError, Cx};
@@ -31,6 +31,9 @@ fn pop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, end: End, name: &'static st
     let Some(count) = count else {
         let element = list.pop(end)?;
         list.save()?;
+        if element.is_some() {
+            keyspace.announce_taken(args.at(0)?, popped(end))?;
+        }
         return Ok(bulk_or_null(element));
     };
     if list.is_empty() {
@@ -38,6 +41,9 @@ fn pop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, end: End, name: &'static st
     }
     let elements = list.pop_many(end, count)?;
     list.save()?;
+    if !elements.is_empty() {
+        keyspace.announce_taken(args.at(0)?, popped(end))?;
+    }
     Ok(Reply::Array(elements.into_iter().map(Reply::Bulk).collect()))
 }
 
@@ -79,6 +85,7 @@ impl<'a> PopFirst<'a> {
         let mut list = edit(&mut keyspace, key, cx)?;
         let elements = list.pop_many(self.end, self.count)?;
         list.save()?;
+        keyspace.announce_taken(key, popped(self.end))?;
         let elements = Reply::Array(elements.into_iter().map(Reply::Bulk).collect());
         Ok(Some(Reply::Array(vec![Reply::bulk(key), elements])))
     }

@@ -5,7 +5,7 @@ use datatypes::list::End;
 use resp::Reply;
 
 use super::super::{Outcome, keyspace};
-use super::edit;
+use super::{edit, pushed};
 use crate::{Args, Cx};
 
 pub fn lpush(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
@@ -35,5 +35,6 @@ fn push(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, end: End, create: bool) ->
     list.push(end, args.from(1))?;
     let len = list.len();
     list.save()?;
+    keyspace.announce(args.at(0)?, pushed(end));
     Ok(Reply::Int(len.cast_signed()))
 }

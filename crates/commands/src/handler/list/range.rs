@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use datatypes::list::End;
-use datatypes::{Kv, KvMut};
+use datatypes::{Event, Kv, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, bulk_or_null, keyspace};
@@ -41,6 +41,9 @@ pub fn ltrim(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     list.drop(End::Back, len - kept.end)?;
     list.drop(End::Front, kept.start)?;
     list.save()?;
+    if len > 0 {
+        keyspace.announce_taken(args.at(0)?, Event::list("ltrim"))?;
+    }
     Ok(Reply::OK)
 }
 

@@ -5,7 +5,7 @@ use datatypes::list::End;
 use datatypes::{Keyspace, KvMut};
 
 use super::super::{Outcome, bulk_or_null, keyspace};
-use super::{edit, end, entry};
+use super::{edit, end, entry, popped, pushed};
 use crate::{Args, CommandError, Cx};
 
 /// LMOVE source destination LEFT|RIGHT LEFT|RIGHT
@@ -56,6 +56,7 @@ impl<'a> Transfer<'a> {
         let mut destination = edit(&mut keyspace, self.destination, cx)?;
         destination.push(self.to, &[&element])?;
         destination.save()?;
+        self.announce(&mut keyspace)?;
         Ok(Some(element))
     }
 
@@ -64,6 +65,13 @@ impl<'a> Transfer<'a> {
         let Some(element) = list.pop(self.from)? else { return Ok(None) };
         list.push(self.to, &[&element])?;
         list.save()?;
+        self.announce(keyspace)?;
         Ok(Some(element))
+    }
+
+    /// In Redis's order.
+    fn announce(&self, keyspace: &mut Keyspace<'_>) -> Result<(), CommandError> {
+        keyspace.announce(self.destination, pushed(self.to));
+        Ok(keyspace.announce_taken(self.source, popped(self.from))?)
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use datatypes::{Elements, Kv, KvMut, Type};
+use datatypes::{Elements, Event, Kv, KvMut, Type};
 use resp::Reply;
 
-use super::super::{Outcome, count, elements, keyspace};
+use super::super::{Outcome, count, elements, keyspace, remove};
 use crate::{Args, CommandError, Cx};
 
 /// What becomes of the sets that are named.
@@ -26,15 +26,15 @@ pub fn sdiff(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 }
 
 pub fn sinterstore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
-    store(kv, args, cx, intersection)
+    store(kv, args, cx, intersection, Event::set("sinterstore"))
 }
 
 pub fn sunionstore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
-    store(kv, args, cx, union)
+    store(kv, args, cx, union, Event::set("sunionstore"))
 }
 
 pub fn sdiffstore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
-    store(kv, args, cx, difference)
+    store(kv, args, cx, difference, Event::set("sdiffstore"))
 }
 
 fn answer(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx, combine: Combine) -> Outcome {
@@ -43,13 +43,13 @@ fn answer(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx, combine: Combine) -> Outcom
 }
 
 /// Replaces whatever is under the first key; an empty set is no key.
-fn store(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, combine: Combine) -> Outcome {
+fn store(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, combine: Combine, stored: Event) -> Outcome {
     let sets = sets(kv.as_kv(), args.from(1), cx)?;
     let members = combine(kv.as_kv(), &sets)?;
     let mut keyspace = keyspace(kv, cx);
     let entry = keyspace.entry(args.at(0)?)?;
     if members.is_empty() {
-        keyspace.remove(entry);
+        remove(&mut keyspace, args.at(0)?, entry);
         return Ok(count(0));
     }
     let mut set = keyspace.create(entry, Type::Set, cx.limits.set, None);
@@ -57,6 +57,7 @@ fn store(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, combine: Combine) -> Outc
         set.add(member, cx.limits.set_integers)?;
     }
     set.save();
+    keyspace.announce(args.at(0)?, stored);
     Ok(count(members.len()))
 }
 

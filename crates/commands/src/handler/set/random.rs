@@ -1,7 +1,7 @@
 //! SRANDMEMBER and SPOP.
 
 use datatypes::number::parse_i64;
-use datatypes::{Element, Kv, KvMut, Random};
+use datatypes::{Element, Event, Kv, KvMut, Random};
 use resp::Reply;
 
 use super::super::{Outcome, bulk_or_null, elements, keyspace};
@@ -34,7 +34,7 @@ pub fn spop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         2 => Some(positive(args.at(1)?)?),
         _ => return Err(CommandError::Syntax),
     };
-    let members = members(kv.as_kv(), args, cx)?;
+    let members = super::members_to_change(kv.as_kv(), args.at(0)?, cx)?;
     let chosen = members.sample(kv.as_kv(), count.unwrap_or(1), &mut Random::new(cx.seed))?;
     let mut keyspace = keyspace(kv, cx);
     if count.is_some() && chosen.len() as u64 == members.len()? {
@@ -46,6 +46,9 @@ pub fn spop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
             set.remove(&member.name)?;
         }
         set.save();
+    }
+    if !chosen.is_empty() {
+        keyspace.announce_taken(args.at(0)?, Event::set("spop"))?;
     }
     Ok(match count {
         None => bulk_or_null(chosen.into_iter().next().map(|member| member.name)),

@@ -1,11 +1,14 @@
 //! Adding, removing and moving members.
 
-use datatypes::KvMut;
 use datatypes::number::parse_i64;
+use datatypes::{Event, KvMut};
 
 use super::super::{Outcome, count, flag, keyspace};
 use super::edit;
 use crate::{Args, Cx};
+
+const ADDED: Event = Event::set("sadd");
+const REMOVED: Event = Event::set("srem");
 
 /// SADD key member [member …]: answers how many are new.
 pub fn sadd(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
@@ -22,6 +25,9 @@ pub fn sadd(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         added += usize::from(set.add(member, cx.limits.set_integers)?);
     }
     set.save();
+    if added > 0 {
+        keyspace.announce(args.at(0)?, ADDED);
+    }
     Ok(count(added))
 }
 
@@ -34,6 +40,9 @@ pub fn srem(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         removed += usize::from(set.remove(member)?);
     }
     set.save();
+    if removed > 0 {
+        keyspace.announce_taken(args.at(0)?, REMOVED)?;
+    }
     Ok(count(removed))
 }
 
@@ -53,8 +62,12 @@ pub fn smove(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut source = edit(&mut keyspace, from, cx)?;
     source.remove(member)?;
     source.save();
+    keyspace.announce_taken(from, REMOVED)?;
     let mut target = edit(&mut keyspace, to, cx)?;
-    target.add(member, cx.limits.set_integers)?;
+    let added = target.add(member, cx.limits.set_integers)?;
     target.save();
+    if added {
+        keyspace.announce(to, ADDED);
+    }
     Ok(flag(true))
 }

@@ -1,6 +1,6 @@
 //! ZADD and ZINCRBY.
 
-use datatypes::KvMut;
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, count, keyspace};
@@ -68,6 +68,9 @@ pub fn add(kv: &mut dyn KvMut, key: &[u8], rules: Rules, elements: &[(f64, &[u8]
         }
     }
     set.save();
+    if added + changed > 0 {
+        keyspace.announce(key, Event::sorted_set(if rules.incr { "zincr" } else { "zadd" }));
+    }
     Ok(match sum {
         _ if !rules.incr => count(if rules.ch { added + changed } else { added }),
         Some(sum) => Reply::Double(sum),

@@ -68,7 +68,7 @@ fn combine_into(
     let known = Known { weights: name != "zdiffstore", with_scores: false, limit: false };
     let operands = Operands::parse(kv.as_kv(), args.from(1), name, known, cx)?;
     let elements = in_order(combine(kv.as_kv(), operands)?);
-    store(kv, args.at(0)?, &elements, cx)
+    store(kv, args.at(0)?, &elements, name, cx)
 }
 
 fn in_order(mut elements: Vec<Scored>) -> Vec<Scored> {

@@ -1,12 +1,12 @@
 //! Taking the elements with the least or greatest scores.
 
 use datatypes::number::parse_i64;
-use datatypes::{KvMut, Scored};
+use datatypes::{Event, KvMut, Scored};
 use resp::{Protocol, Reply};
 
 use super::super::Outcome;
 use super::remove::remove_run;
-use super::{SortedSetError, pair, pairs, sorted_set};
+use super::{SortedSetError, pair, pairs, sorted_set_to_change};
 use crate::args::is;
 use crate::blocking::timeout_ms;
 use crate::error::Null;
@@ -126,14 +126,15 @@ fn positive(text: &[u8]) -> Option<u64> {
 
 /// Takes up to `limit` elements, the outermost first.
 fn pop(kv: &mut dyn KvMut, key: &[u8], limit: u64, end: End, cx: &Cx) -> Result<Vec<Scored>, CommandError> {
-    let set = sorted_set(kv.as_kv(), key, cx)?;
+    let set = sorted_set_to_change(kv.as_kv(), key, cx)?;
     let len = set.len()?;
     let ranks = match end {
         End::Min => 0..limit.min(len),
         End::Max => len.saturating_sub(limit)..len,
     };
     let mut popped = set.slice(kv.as_kv(), ranks)?;
-    remove_run(kv, key, &popped, cx)?;
+    let event = Event::sorted_set(if end == End::Min { "zpopmin" } else { "zpopmax" });
+    remove_run(kv, key, &popped, event, cx)?;
     if end == End::Max {
         popped.reverse();
     }

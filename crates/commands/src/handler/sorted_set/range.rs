@@ -42,7 +42,7 @@ pub fn zrangestore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let query = Query::parse(args, 2, Form { by: None, reverse: None, stores: true })?;
     let set = sorted_set(kv.as_kv(), args.at(1)?, cx)?;
     let elements = query.run(kv.as_kv(), &set)?;
-    store(kv, args.at(0)?, &elements, cx)
+    store(kv, args.at(0)?, &elements, "zrangestore", cx)
 }
 
 fn named(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx, by: By, reverse: bool) -> Outcome {

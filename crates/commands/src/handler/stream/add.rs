@@ -1,11 +1,11 @@
 //! XADD.
 
-use datatypes::KvMut;
 use datatypes::stream::{NewId, StreamId};
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace};
-use super::trim::Options;
+use super::trim::{Options, TRIMMED};
 use super::{StreamError, entry, show_id};
 use crate::{Args, CommandError, Cx};
 
@@ -41,9 +41,14 @@ pub fn xadd(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return refused(StreamError::TooLarge);
     }
     stream.append(kv, id, fields, cx.limits.stream);
-    if let Some(trim) = trim {
-        stream.trim(kv, trim)?;
-    }
+    let trimmed = match trim {
+        Some(trim) => stream.trim(kv, trim)?,
+        None => 0,
+    };
     edit.save();
+    keyspace.announce(args.at(0)?, Event::stream("xadd"));
+    if trimmed > 0 {
+        keyspace.announce(args.at(0)?, TRIMMED);
+    }
     Ok(show_id(id))
 }

@@ -7,7 +7,7 @@ use datatypes::stream::{GroupEdit, Pending, Stream, StreamId};
 use resp::Reply;
 
 use super::super::Outcome;
-use super::{StreamError, in_group, parse_start, show_entry, show_id};
+use super::{StreamError, in_group, parse_start, see_consumer, show_entry, show_id};
 use crate::args::is;
 use crate::{Args, CommandError, Cx};
 
@@ -22,7 +22,7 @@ pub fn xautoclaim(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (key, name) = (args.at(0)?, args.at(1)?);
     let options = Options::parse(args)?;
     let reply = in_group(kv, key, name, cx, |stream, group, kv| {
-        group.see_consumer(kv, &options.consumer, cx.now_ms)?;
+        see_consumer(kv, key, group, &options.consumer, cx)?;
         claim(stream, group, kv, &options, cx)
     })?;
     reply.ok_or_else(|| CommandError::Stream(StreamError::no_key_or_group(key, name)))

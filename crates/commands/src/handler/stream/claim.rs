@@ -7,7 +7,7 @@ use datatypes::stream::{GroupEdit, Pending, Stream, StreamId};
 use resp::Reply;
 
 use super::super::Outcome;
-use super::{StreamError, in_group, parse_id, show_entry, show_id};
+use super::{StreamError, in_group, parse_id, see_consumer, show_entry, show_id};
 use crate::args::is;
 use crate::{Args, CommandError, Cx};
 
@@ -19,7 +19,7 @@ pub fn xclaim(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let claimed = in_group(kv, key, name, cx, |stream, group, kv| {
         let options = Options::parse(args, cx.now_ms)?;
         group.raise_last(options.last);
-        group.see_consumer(kv, &consumer, cx.now_ms)?;
+        see_consumer(kv, key, group, &consumer, cx)?;
         let mut claimed = Vec::new();
         for &id in &options.ids {
             claimed.extend(claim(stream, group, kv, &consumer, id, &options, cx)?);

@@ -1,6 +1,6 @@
 //! XDEL.
 
-use datatypes::KvMut;
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, count, keyspace};
@@ -17,5 +17,8 @@ pub fn xdel(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         deleted += usize::from(stream.delete(kv, id)?);
     }
     edit.save();
+    if deleted > 0 {
+        keyspace.announce(args.at(0)?, Event::stream("xdel"));
+    }
     Ok(count(deleted))
 }

@@ -1,11 +1,11 @@
 //! XGROUP. The first argument is the subcommand, then come the key and the group.
 
-use datatypes::KvMut;
 use datatypes::stream::{StreamEdit, StreamId};
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, flag, keyspace};
-use super::{StreamError, edit, entry, in_group, open, parse_id};
+use super::{CONSUMER_CREATED, StreamError, edit, entry, in_group, open, parse_id};
 use crate::args::{int, is};
 use crate::{Args, CommandError, Cx};
 
@@ -34,6 +34,7 @@ pub fn create(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Err(CommandError::Stream(StreamError::BusyGroup));
     }
     edit.save();
+    keyspace.announce(args.at(1)?, Event::stream("xgroup-create"));
     Ok(Reply::OK)
 }
 
@@ -41,7 +42,7 @@ pub fn create(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
 pub fn set_id(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let options = Options::parse(args, false)?;
     change(kv, args, cx, |kv, key, name| {
-        in_group(kv, key, name, cx, |stream, group, _| {
+        in_group(kv, key, name, cx, |stream, group, kv| {
             if !matches!(args.len(), 4 | 6) {
                 return Err(wrong_form(args));
             }
@@ -50,6 +51,7 @@ pub fn set_id(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
                 id => StreamId::parse_bound(id, 0).ok_or(CommandError::Stream(StreamError::InvalidId))?,
             };
             group.set_last(last, options.entries_read);
+            kv.announce(cx.db, key, Event::stream("xgroup-setid"));
             Ok(Reply::OK)
         })
     })
@@ -63,6 +65,9 @@ pub fn destroy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (stream, kv) = edit.split();
     let destroyed = stream.destroy_group(kv, args.at(2)?)?;
     edit.save();
+    if destroyed {
+        keyspace.announce(args.at(1)?, Event::stream("xgroup-destroy"));
+    }
     Ok(flag(destroyed))
 }
 
@@ -70,7 +75,13 @@ pub fn destroy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
 pub fn create_consumer(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let consumer = args.at(3)?;
     change(kv, args, cx, |kv, key, name| {
-        in_group(kv, key, name, cx, |_, group, kv| Ok(flag(group.create_consumer(kv, consumer, cx.now_ms)?)))
+        in_group(kv, key, name, cx, |_, group, kv| {
+            let is_new = group.create_consumer(kv, consumer, cx.now_ms)?;
+            if is_new {
+                kv.announce(cx.db, key, CONSUMER_CREATED);
+            }
+            Ok(flag(is_new))
+        })
     })
 }
 
@@ -79,7 +90,12 @@ pub fn delete_consumer(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome 
     let consumer = args.at(3)?;
     change(kv, args, cx, |kv, key, name| {
         in_group(kv, key, name, cx, |_, group, kv| {
-            Ok(Reply::Int(group.delete_consumer(kv, consumer)?.cast_signed()))
+            if group.consumer(kv, consumer)?.is_none() {
+                return Ok(Reply::Int(0));
+            }
+            let pending = group.delete_consumer(kv, consumer)?;
+            kv.announce(cx.db, key, Event::stream("xgroup-delconsumer"));
+            Ok(Reply::Int(pending.cast_signed()))
         })
     })
 }

@@ -7,7 +7,7 @@ use resp::Reply;
 
 use super::super::Outcome;
 use super::read::Options;
-use super::{StreamError, open, parse_id, read_in_group, show_entries, show_entry, show_id};
+use super::{StreamError, open, parse_id, read_in_group, see_consumer, show_entries, show_entry, show_id};
 use crate::{Args, CommandError, Cx};
 
 /// XREADGROUP GROUP group consumer [COUNT n] [BLOCK ms] [NOACK] STREAMS key … id …
@@ -32,7 +32,7 @@ pub fn xreadgroup(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut found = Vec::new();
     for (key, after) in wanted {
         let entries = read_in_group(kv, key, name, cx, |stream, group, kv| {
-            group.see_consumer(kv, &consumer, cx.now_ms)?;
+            see_consumer(kv, key, group, &consumer, cx)?;
             match after {
                 Some(id) => deliver_again(stream, group, kv, &consumer, id, &options, cx).map(Some),
                 None => deliver_new(stream, group, kv, &consumer, &options, cx),

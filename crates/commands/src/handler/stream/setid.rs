@@ -1,7 +1,7 @@
 //! XSETID.
 
-use datatypes::KvMut;
 use datatypes::stream::StreamId;
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace};
@@ -28,6 +28,7 @@ pub fn xsetid(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     }
     stream.set_ids(last, added, max_deleted);
     edit.save();
+    keyspace.announce(args.at(0)?, Event::stream("xsetid"));
     Ok(Reply::OK)
 }
 

@@ -1,7 +1,7 @@
 //! XTRIM, and the options that XADD shares with it.
 
-use datatypes::KvMut;
 use datatypes::stream::{Bound, NewId, StreamLimits, Trim};
+use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, keyspace};
@@ -13,6 +13,8 @@ use crate::{Args, CommandError, Cx};
 const LEAVES_MAX: u64 = 100;
 const LIMIT_DEFAULT: u64 = 10_000;
 const LIMIT_MAX: u64 = 1_000_000;
+
+pub(super) const TRIMMED: Event = Event::stream("xtrim");
 
 /// XTRIM key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]
 pub fn xtrim(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
@@ -27,6 +29,9 @@ pub fn xtrim(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (stream, kv) = edit.split();
     let deleted = stream.trim(kv, trim)?;
     edit.save();
+    if deleted > 0 {
+        keyspace.announce(args.at(0)?, TRIMMED);
+    }
     Ok(Reply::Int(deleted.cast_signed()))
 }
 

@@ -1,6 +1,6 @@
 //! Reading strings, and the reads that also change the key.
 
-use datatypes::{Kv, KvMut};
+use datatypes::{Kv, KvMut, event};
 use resp::Reply;
 
 use super::super::{Outcome, bulk_or_null, count, expect_string, keyspace, reader, string_bytes};
@@ -19,10 +19,11 @@ pub fn strlen(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 
 pub fn getdel(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut keyspace = keyspace(kv, cx);
-    let entry = keyspace.entry(args.at(0)?)?;
+    let entry = keyspace.read_entry(args.at(0)?)?;
     let Some(record) = expect_string(entry.live())? else { return Ok(Reply::Null) };
     let value = record.payload.clone();
     keyspace.remove(entry);
+    keyspace.announce(args.at(0)?, event::DEL);
     Ok(Reply::Bulk(value))
 }
 
@@ -30,16 +31,21 @@ pub fn getdel(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
 pub fn getex(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let change = Change::parse(args)?;
     let mut keyspace = keyspace(kv, cx);
-    let entry = keyspace.entry(args.at(0)?)?;
+    let entry = keyspace.read_entry(args.at(0)?)?;
     let Some(record) = expect_string(entry.live())? else { return Ok(Reply::Null) };
     let (value, old) = (record.payload.clone(), record.expiry_ms);
     match change {
         Change::None => {}
         Change::Persist if old.is_none() => {}
-        Change::Persist => keyspace.set_expiry(entry, None),
+        Change::Persist => {
+            keyspace.set_expiry(entry, None);
+            keyspace.announce(args.at(0)?, event::PERSIST);
+        }
         Change::Expire(expiry) => {
             let when = expiry.deadline("getex", cx.now_ms)?;
             keyspace.set_expiry(entry, Some(when));
+            let event = if when <= cx.now_ms { event::DEL } else { event::EXPIRE };
+            keyspace.announce(args.at(0)?, event);
         }
     }
     Ok(Reply::Bulk(value))

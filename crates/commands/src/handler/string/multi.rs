@@ -4,6 +4,7 @@ use datatypes::{Kv, KvMut, Type};
 use resp::Reply;
 
 use super::super::{Outcome, flag, keyspace, reader};
+use super::set::SET;
 use crate::{Args, CommandError, Cx};
 
 /// A key of another type reads as missing.
@@ -28,7 +29,7 @@ pub fn mset(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
 pub fn msetnx(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let pairs = pairs(args, "msetnx")?;
     for [key, _] in pairs {
-        if reader(kv.as_kv(), cx).lookup(key)?.is_some() {
+        if keyspace(kv, cx).entry(key)?.live().is_some() {
             return Ok(flag(false));
         }
     }
@@ -41,6 +42,7 @@ fn set_pairs(kv: &mut dyn KvMut, pairs: &[[&[u8]; 2]], cx: &Cx) -> Result<(), Co
     for [key, value] in pairs {
         let entry = keyspace.entry(key)?;
         keyspace.put_string(entry, value, None);
+        keyspace.announce(key, SET);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Strings as counters.
 
 use datatypes::number::{LongDouble, parse_i64};
-use datatypes::{KvMut, Record, StringForm};
+use datatypes::{Event, KvMut, Record, StringForm};
 use resp::Reply;
 
 use super::super::{Outcome, expect_string, keyspace};
@@ -34,6 +34,7 @@ fn add(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, amount: i64) -> Outcome {
     };
     let sum = value.checked_add(amount).ok_or(CommandError::IncrementOverflow)?;
     keyspace.put_string(entry, itoa::Buffer::new().format(sum).as_bytes(), expiry_ms);
+    keyspace.announce(args.at(0)?, Event::string("incrby"));
     Ok(Reply::Int(sum))
 }
 
@@ -49,5 +50,6 @@ pub fn incrbyfloat(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let expiry_ms = old.and_then(|record| record.expiry_ms);
     let record = Record { form: StringForm::Text, expiry_ms, ..Record::string(text.clone()) };
     keyspace.put(entry, &record);
+    keyspace.announce(args.at(0)?, Event::string("incrbyfloat"));
     Ok(Reply::Bulk(text))
 }

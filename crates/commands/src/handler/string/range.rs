@@ -1,10 +1,12 @@
 //! Strings edited in place.
 
 use bytes::Bytes;
-use datatypes::{KvMut, Record, StringForm};
+use datatypes::{Event, KvMut, Record, StringForm};
 
 use super::super::{Outcome, STRING_BYTES_MAX, count, expect_string, keyspace};
 use crate::{Args, CommandError, Cx};
+
+const APPEND: Event = Event::string("append");
 
 pub fn append(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let tail = args.at(1)?;
@@ -12,12 +14,14 @@ pub fn append(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let entry = keyspace.entry(args.at(0)?)?;
     let Some(old) = expect_string(entry.live())? else {
         keyspace.put_string(entry, tail, None);
+        keyspace.announce(args.at(0)?, APPEND);
         return Ok(count(tail.len()));
     };
     checked_len(old.payload.len(), tail.len())?;
     let joined = Bytes::from([&old.payload[..], tail].concat());
     let edited = edited(Some(old), joined);
     keyspace.put(entry, &edited);
+    keyspace.announce(args.at(0)?, APPEND);
     Ok(count(edited.payload.len()))
 }
 
@@ -39,6 +43,7 @@ pub fn setrange(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     bytes[offset..end].copy_from_slice(patch);
     let edited = edited(old, Bytes::from(bytes));
     keyspace.put(entry, &edited);
+    keyspace.announce(args.at(0)?, Event::string("setrange"));
     Ok(count(edited.payload.len()))
 }
 

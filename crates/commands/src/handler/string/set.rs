@@ -1,11 +1,14 @@
 //! SET and its relatives.
 
-use datatypes::{KvMut, Record};
+use datatypes::event::{self, Event};
+use datatypes::{Keyspace, KvMut, Record};
 use resp::Reply;
 
 use super::super::{Outcome, bulk_or_null, expect_string, flag, keyspace};
 use crate::args::{int, is};
 use crate::{Args, CommandError, Cx};
+
+pub(super) const SET: Event = Event::string("set");
 
 /// In what an expiry is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +110,7 @@ pub fn set(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let options = Options::parse(args)?;
     let deadline = options.expiry.map(|expiry| expiry.deadline("set", cx.now_ms)).transpose()?;
     let mut keyspace = keyspace(kv, cx);
-    let entry = keyspace.entry(key)?;
+    let entry = if options.get { keyspace.read_entry(key)? } else { keyspace.entry(key)? };
     let old = entry.live();
     let old_reply = match options.get {
         true => Some(bulk_or_null(expect_string(old)?.map(|record| record.payload.clone()))),
@@ -123,7 +126,19 @@ pub fn set(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     }
     let expiry_ms = if options.keep_ttl { kept_expiry(old) } else { deadline };
     keyspace.put_string(entry, value, expiry_ms);
+    announce_set(&mut keyspace, key, deadline, cx);
     Ok(old_reply.unwrap_or(Reply::OK))
+}
+
+/// The key has a new value, and perhaps a new expiry.
+fn announce_set(keyspace: &mut Keyspace<'_>, key: &[u8], deadline: Option<u64>, cx: &Cx) {
+    keyspace.announce(key, SET);
+    if let Some(deadline) = deadline {
+        keyspace.announce(key, event::EXPIRE);
+        if deadline <= cx.now_ms {
+            keyspace.announce(key, event::EXPIRED);
+        }
+    }
 }
 
 fn kept_expiry(old: Option<&Record>) -> Option<u64> {
@@ -136,6 +151,7 @@ pub fn setnx(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let missing = entry.live().is_none();
     if missing {
         keyspace.put_string(entry, args.at(1)?, None);
+        keyspace.announce(args.at(0)?, SET);
     }
     Ok(flag(missing))
 }
@@ -153,13 +169,15 @@ fn set_expiring(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, unit: Unit, name: 
     let mut keyspace = keyspace(kv, cx);
     let entry = keyspace.entry(args.at(0)?)?;
     keyspace.put_string(entry, args.at(2)?, Some(deadline));
+    announce_set(&mut keyspace, args.at(0)?, Some(deadline), cx);
     Ok(Reply::OK)
 }
 
 pub fn getset(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let mut keyspace = keyspace(kv, cx);
-    let entry = keyspace.entry(args.at(0)?)?;
+    let entry = keyspace.read_entry(args.at(0)?)?;
     let old = expect_string(entry.live())?.map(|record| record.payload.clone());
     keyspace.put_string(entry, args.at(1)?, None);
+    keyspace.announce(args.at(0)?, SET);
     Ok(bulk_or_null(old))
 }

@@ -58,7 +58,8 @@ fn routes(version: u64, groups: &[(u64, &[u16], &[u64])]) -> Arc<Routes> {
 fn submit(session: &mut Session<Tag>, now_ms: u64, at: u16, tag: Tag, write: bool) {
     let args: [&[u8]; 3] = [&at.to_le_bytes(), &tag.origin.to_le_bytes(), &tag.number.to_le_bytes()];
     let id = if write { WRITE } else { READ };
-    let command = Outgoing { target: Target::Slot(slot(at)), id, flags: 0, db: 0, args: &args, write };
+    let command =
+        Outgoing { target: Target::Slot(slot(at)), id, flags: 0, db: 0, args: &args, write, writer: 0 };
     session.submit(now_ms, &command, tag);
 }
 

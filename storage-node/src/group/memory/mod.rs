@@ -4,6 +4,9 @@
 //! touches one key; beside it is an order for walks, brought up to date when one comes: a walk over
 //! a range costs what the range holds, and writes that nobody walks over cost no sorting.
 
+mod budget;
+mod key;
+
 use std::{
     collections::{BTreeSet, HashMap, hash_map},
     ops::Bound,
@@ -13,6 +16,9 @@ use bytes::Bytes;
 use foldhash::quality::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
+pub use budget::{Budget, Share};
+pub use key::Key;
+
 /// Keys beyond the user's data: few, and walked over ten times a second (the expiry index).
 const SYSTEM_KEYS: u8 = 0xFF;
 /// So many keys of the past may stay in the order, beside twice those that live.
@@ -20,7 +26,7 @@ const STALE_MAX: usize = 1024;
 
 /// A layer whose points carry a tag (the entry that wrote them, or nothing).
 pub struct Layer<T> {
-    points: HashMap<Bytes, (Option<Bytes>, T), RandomState>,
+    points: HashMap<Key, (Option<Bytes>, T), RandomState>,
     order: Mutex<Order>,
     cleared: Vec<(Bytes, Bytes, T)>,
     bytes: usize,
@@ -29,13 +35,13 @@ pub struct Layer<T> {
 /// The keys of a layer, and perhaps some that it does not hold any more.
 #[derive(Default)]
 pub struct Order {
-    sorted: BTreeSet<Bytes>,
+    sorted: BTreeSet<Key>,
     /// Added since the last walk, in no order.
-    recent: Vec<Bytes>,
+    recent: Vec<Key>,
 }
 
 impl Order {
-    fn add(&mut self, key: Bytes) {
+    fn add(&mut self, key: Key) {
         match key.first() {
             Some(&SYSTEM_KEYS) => drop(self.sorted.insert(key)),
             _ => self.recent.push(key),
@@ -46,7 +52,7 @@ impl Order {
         self.sorted.len() + self.recent.len()
     }
 
-    fn range<'a>(&'a mut self, from: &[u8], to: &[u8]) -> impl Iterator<Item = &'a Bytes> + use<'a> {
+    fn range<'a>(&'a mut self, from: &[u8], to: &[u8]) -> impl Iterator<Item = &'a Key> + use<'a> {
         if from.first() != Some(&SYSTEM_KEYS) {
             self.sorted.extend(self.recent.drain(..));
         }
@@ -92,7 +98,7 @@ impl<T: Copy> Layer<T> {
     /// Sets or deletes a key; answers what the layer said of it before.
     pub fn set(&mut self, key: Bytes, value: Option<Bytes>, tag: T) -> Option<(Option<Bytes>, T)> {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + 64;
-        match self.points.entry(key) {
+        match self.points.entry(key.into()) {
             hash_map::Entry::Occupied(mut point) => Some(point.insert((value, tag))),
             hash_map::Entry::Vacant(point) => {
                 self.order.get_mut().add(point.key().clone());
@@ -120,7 +126,7 @@ impl<T: Copy> Layer<T> {
     pub fn restore(&mut self, key: &Bytes, previous: Option<(Option<Bytes>, T)>) {
         match previous {
             Some((value, tag)) => drop(self.set(key.clone(), value, tag)),
-            None => drop(self.points.remove(key)),
+            None => drop(self.points.remove(&key[..])),
         }
     }
 
@@ -129,7 +135,7 @@ impl<T: Copy> Layer<T> {
         if from >= to {
             return;
         }
-        let inside = |key: &Bytes| *key >= from && *key < to;
+        let inside = |key: &[u8]| *key >= *from && *key < *to;
         self.points.retain(|key, _| !inside(key));
         self.bytes += from.len() + to.len() + 64;
         self.cleared.push((from, to, tag));
@@ -145,6 +151,12 @@ impl<T: Copy> Layer<T> {
     /// Forgets cleared ranges by tag.
     pub fn forget_cleared(&mut self, forget: impl Fn(T) -> bool) {
         self.cleared.retain(|(_, _, tag)| !forget(*tag));
+    }
+
+    /// Forgets points and cleared ranges by tag.
+    pub fn forget_all(&mut self, forget: impl Fn(T) -> bool) {
+        self.points.retain(|_, (_, tag)| !forget(*tag));
+        self.forget_cleared(forget);
     }
 
     pub fn clearing(&self, key: &[u8]) -> Option<T> {
@@ -169,13 +181,14 @@ impl<T: Copy> Layer<T> {
         order: &'a mut Order,
         from: &[u8],
         to: &[u8],
-    ) -> impl Iterator<Item = (&'a Bytes, Option<&'a Bytes>)> + use<'a, T> {
-        let living = |key| self.points.get_key_value(key).map(|(key, (value, _))| (key, value.as_ref()));
+    ) -> impl Iterator<Item = (&'a Key, Option<&'a Bytes>)> + use<'a, T> {
+        let living =
+            |key: &Key| self.points.get_key_value(&key[..]).map(|(key, (value, _))| (key, value.as_ref()));
         order.range(from, to).filter_map(living)
     }
 
     /// All points in key order.
-    pub fn sorted(&self) -> Vec<(&Bytes, Option<&Bytes>)> {
+    pub fn sorted(&self) -> Vec<(&Key, Option<&Bytes>)> {
         let mut all: Vec<_> = self.points.iter().map(|(key, (value, _))| (key, value.as_ref())).collect();
         all.sort_unstable_by_key(|(key, _)| *key);
         all
@@ -216,7 +229,7 @@ mod tests {
         assert_eq!(layer.clearing(b"z"), None);
         let mut order = layer.order();
         let walked: Vec<_> = layer.walk(&mut order, b"a", b"zz").collect();
-        assert_eq!(walked, [(&b("bb"), Some(&b("2")))]);
+        assert_eq!(walked, [(&Key::from(b("bb")), Some(&b("2")))]);
     }
 
     #[test]
@@ -228,10 +241,10 @@ mod tests {
         let (mut layer, mut model) = (Layer::default(), BTreeSet::new());
         for n in 0..20_000u32 {
             layer.set(key(n), Some(b("v")), u64::from(n));
-            model.insert(key(n));
+            model.insert(Key::from(key(n)));
             if n >= 100 {
                 layer.forget(&key(n - 100), |_| true);
-                model.remove(&key(n - 100));
+                model.remove(&key(n - 100)[..]);
             }
             if n % 1777 == 0 {
                 let (from, to) = (&[0x20][..], &[0xFE][..]);
