@@ -19,6 +19,7 @@ use crate::{
     local, monitor, namespaces,
     options::Moved,
     pause::replicates,
+    promises::Called,
     scan,
     settings::Number,
     slowlog::{self, Words},
@@ -68,6 +69,7 @@ impl Front {
     }
 
     pub fn execute(&mut self, argv: &[&[u8]], started_us: u64) -> Verdict {
+        let promise = self.conn.take_promise();
         if is_http(argv[0]) {
             tracing::warn!(client = %self.conn.info.peer, "an HTTP request on a RESP port: closed");
             self.session.closing = true;
@@ -80,7 +82,7 @@ impl Front {
                 if let Some(refusal) = self.busy(spec, &argv[1..]) {
                     return self.refuse_busy(spec, &refusal);
                 }
-                if let Some(until_ms) = self.held_until(spec, &argv[1..]) {
+                if let Some(until_ms) = self.held_until(spec, &argv[1..], promise) {
                     return Verdict::Paused { until_ms };
                 }
                 self.last = Some(spec);
@@ -152,7 +154,7 @@ impl Front {
         Verdict::Done
     }
 
-    fn held_until(&self, spec: &Spec, args: &[&[u8]]) -> Option<u64> {
+    fn held_until(&self, spec: &Spec, args: &[&[u8]], promise: Option<bool>) -> Option<u64> {
         let shared = &self.conn.worker.shared;
         // Whoever paused must be able to end it.
         if spec.id == Id::ClientUnpause {
@@ -162,7 +164,19 @@ impl Front {
             (Some(transaction), Id::Exec) => transaction.replicates(),
             _ => replicates(spec, args),
         };
-        shared.pause.holds(writes, || shared.now_ms())
+        let until_ms = shared.pause.holds(writes, || shared.now_ms())?;
+        if promise == Some(true) {
+            return None;
+        }
+        let may_pass = !shared.pause.holds_all() && self.session.transaction.is_none();
+        if may_pass
+            && promise.is_none()
+            && let Some(called) = Called::by(spec, args)
+        {
+            let (worker, asker) = (self.conn.worker.clone(), self.asker());
+            self.conn.await_promise(async move { called.promises_no_writes(&*worker.backend, asker).await });
+        }
+        Some(until_ms)
     }
 
     fn dispatch(&mut self, argv: &[&[u8]], call: Call) {

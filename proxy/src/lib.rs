@@ -31,6 +31,7 @@ mod namespaces;
 mod notices;
 mod options;
 mod pause;
+mod promises;
 mod pubsub;
 mod redact;
 mod rights;

@@ -40,7 +40,12 @@ impl Pause {
         if until_ms == 0 || now_ms() >= until_ms {
             return None;
         }
-        (self.all.load(Relaxed) == 1 || writes()).then_some(until_ms)
+        (self.holds_all() || writes()).then_some(until_ms)
+    }
+
+    /// The pause that is on, or was last, is not of writes alone.
+    pub fn holds_all(&self) -> bool {
+        self.all.load(Relaxed) == 1
     }
 }
 
@@ -48,14 +53,14 @@ impl Pause {
 pub fn replicates(spec: &Spec, args: &[&[u8]]) -> bool {
     match spec.id {
         Id::Publish | Id::Spublish => true,
-        // Whether the script of EVALSHA writes is known to the storage nodes alone.
+        // For EVALSHA and FCALL see `promises`.
         Id::Eval => !args.first().is_some_and(|script| promises_no_writes(script)),
         _ => spec.is_write() || spec.flags.has(flag::WRITE),
     }
 }
 
 /// The first line of the script says so: `#!lua flags=no-writes`.
-fn promises_no_writes(script: &[u8]) -> bool {
+pub fn promises_no_writes(script: &[u8]) -> bool {
     let line = script.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let mut words = line.split(|&byte| byte == b' ');
     words.next().is_some_and(|engine| engine.starts_with(b"#!"))

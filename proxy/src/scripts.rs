@@ -85,7 +85,7 @@ impl Scripts {
 }
 
 /// The scripts of these digests that a group has; one that does not answer has none.
-fn ask_scripts(
+pub fn ask_scripts(
     backend: &dyn Submit,
     asker: Asker,
     group: GroupId,
@@ -105,7 +105,7 @@ fn ask_scripts(
     }
 }
 
-fn question(
+pub fn question(
     backend: &dyn Submit,
     asker: Asker,
     group: GroupId,

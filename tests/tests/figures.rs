@@ -244,6 +244,49 @@ async fn a_pause_holds_back_what_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_of_writes_lets_pass_what_promises_not_to_write() {
+    let cluster = start().await;
+    let client = &mut cluster.connect().await;
+    let functions = "#!lua name=lib\n\
+        redis.register_function{function_name='looks', callback=function() return 8 end, flags={'no-writes'}}\n\
+        redis.register_function('may_write', function() return 9 end)";
+    assert_eq!(client.call(["FUNCTION", "LOAD", functions]).await.unwrap().text(), "lib");
+    run(client, "CLIENT PAUSE 100000 WRITE").await;
+    let mut digests = Vec::new();
+    for script in ["#!lua flags=no-writes\nreturn 7", "return 6"] {
+        digests.push(client.call(["SCRIPT", "LOAD", script]).await.unwrap().text());
+    }
+    let (looks, may_write) = (format!("EVALSHA {} 0", digests[0]), format!("EVALSHA {} 0", digests[1]));
+    for (command, reply) in [(&looks[..], "7"), ("FCALL looks 0", "8"), ("FCALL_RO LOOKS 0", "8")] {
+        assert_eq!(run(client, command).await, reply);
+    }
+    let mut held_back = Vec::new();
+    for command in [&may_write[..], "FCALL may_write 0", "FCALL unknown 0"] {
+        let mut other = cluster.connect().await;
+        other.write(&encode(command.split(' '))).await.unwrap();
+        other.write(&encode(looks.split(' '))).await.unwrap();
+        held_back.push(other);
+    }
+    held(client, 3).await;
+    // Of several in one pipeline each is asked about.
+    let pipeline: Vec<u8> =
+        [&looks[..], "SET a during", "GET a"].iter().flat_map(|c| encode(c.split(' '))).collect();
+    let mut other = cluster.connect().await;
+    other.write(&pipeline).await.unwrap();
+    assert_eq!(other.read().await.unwrap().int(), Some(7));
+    held_back.push(other);
+    held(client, 4).await;
+    assert_eq!(run(client, "EXISTS a").await, "0");
+    run(client, "CLIENT UNPAUSE").await;
+    let mut replies = Vec::new();
+    for other in &mut held_back {
+        replies.push(other.read().await.unwrap().to_string());
+        replies.push(other.read().await.unwrap().to_string());
+    }
+    assert_eq!(replies, ["6", "7", "9", "7", "-ERR Function not found", "7", "OK", "during"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flush_tells_who_reads_for_a_group() {
     let cluster = start().await;
     let client = &mut cluster.connect().await;

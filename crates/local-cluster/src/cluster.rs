@@ -14,7 +14,7 @@ use topology::ClusterState;
 
 use crate::{
     arguments,
-    config::{Config, Mode},
+    config::{Bootstrap, Config, Mode},
     layout::{Layout, Listener, Member, MemberId, Role},
     manifest::Manifest,
     os::Signal,
@@ -198,9 +198,12 @@ impl LocalCluster {
             if let Some((id, how)) = self.take_dead().into_iter().next() {
                 bail!("{id} ended: {how}; its log is {}", self.log(id).display());
             }
-            let seen = readiness::look(&self.layout.members, self.config.bootstrap).await;
+            let mut seen = readiness::look(&self.layout.members, self.config.bootstrap).await;
+            if seen.is_complete() && self.config.bootstrap == Bootstrap::Auto {
+                seen.await_groups(&self.state().await);
+            }
             progress(&seen);
-            if seen.ready == seen.members {
+            if seen.is_complete() {
                 return Ok(());
             }
             ensure!(Instant::now() < deadline, "not ready in time: {}", seen.waiting_for);

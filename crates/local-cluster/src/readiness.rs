@@ -1,8 +1,10 @@
-//! When a cluster is ready: every member listens, and every proxy says that the cluster is whole.
+//! When a cluster is ready: every member listens, every proxy says that the cluster is whole, and every
+//! group has formed.
 
 use std::time::Duration;
 
 use tokio::{net::TcpStream, time::timeout};
+use topology::ClusterState;
 
 use crate::{
     config::Bootstrap,
@@ -20,6 +22,25 @@ pub struct Progress {
     pub members: usize,
     /// What the first of the others lacks; empty when all are ready.
     pub waiting_for: String,
+}
+
+impl Progress {
+    pub(crate) fn is_complete(&self) -> bool {
+        self.waiting_for.is_empty()
+    }
+
+    /// Complete only once every group has formed: until then a single store that dies may leave a group
+    /// without anybody who forms it, for a while.
+    pub(crate) fn await_groups(&mut self, state: &anyhow::Result<ClusterState>) {
+        match state {
+            Ok(state) => {
+                let unformed = state.groups.iter().find(|(_, group)| !group.formed);
+                self.waiting_for =
+                    unformed.map_or(String::new(), |(id, _)| format!("group {id} has not formed"));
+            }
+            Err(error) => self.waiting_for = error.to_string(),
+        }
+    }
 }
 
 /// Looks at all members once.

@@ -174,11 +174,11 @@ impl Driver {
             return true;
         }
         if let Some(pause) = &mut self.pause {
-            // Either the pause is over, or someone changed it: look at the command again.
+            // The pause is over, someone changed it, or a promise is known: look at the command again.
             let is_over = pause.as_mut().poll(cx).is_ready();
             let shared = &conn.worker.shared;
             let holds = || shared.pause.holds(|| true, || shared.now_ms()).is_some();
-            if !is_over && holds() {
+            if !is_over && conn.promise.get().is_none() && holds() {
                 return true;
             }
             self.pause = None;

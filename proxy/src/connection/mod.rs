@@ -63,6 +63,8 @@ pub struct Connection {
     barrier: Cell<bool>,
     /// What the command under way has yet to do with the client's session.
     rest: RefCell<Option<(u64, Rest)>>,
+    /// Whether what the command calls that CLIENT PAUSE holds back promises not to write.
+    promise: Cell<Option<bool>>,
     /// Signalled when the client has left.
     left: Notify,
     has_left: Cell<bool>,
@@ -82,6 +84,7 @@ impl Connection {
             waker: RefCell::new(Waker::noop().clone()),
             barrier: Cell::new(false),
             rest: RefCell::default(),
+            promise: Cell::default(),
             left: Notify::new(),
             has_left: Cell::new(false),
             me: me.clone(),
@@ -153,6 +156,22 @@ impl Connection {
             me.barrier.set(false);
             me.wake();
         });
+    }
+
+    /// Has a command that is held back looked at again once it is known what it calls promises.
+    pub fn await_promise(&self, asked: impl Future<Output = bool> + 'static) {
+        let Some(me) = self.me.upgrade() else { return };
+        self.barrier.set(true);
+        tokio::task::spawn_local(async move {
+            me.promise.set(Some(asked.await));
+            me.barrier.set(false);
+            me.wake();
+        });
+    }
+
+    /// What was promised, for the command that waited for it.
+    pub fn take_promise(&self) -> Option<bool> {
+        self.promise.take()
     }
 
     /// Takes the end of a command that was under way, and the place of its reply.

@@ -174,8 +174,12 @@ impl Shared {
     }
 
     fn publish(&self, serving: bool) {
-        if self.serving.swap(serving, Ordering::Relaxed) && !serving {
+        let served = self.serving.swap(serving, Ordering::Relaxed);
+        if served && !serving {
             self.events.close(self.group);
+        }
+        if served != serving {
+            self.report.notify_one();
         }
     }
 

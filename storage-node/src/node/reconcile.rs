@@ -1,14 +1,19 @@
 //! From what meta desires to what runs here. Each step is idempotent; the next tick repeats what
 //! failed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use daemon::meta_client::Update;
 use raft_rocks::Member;
+use tokio::time::Instant;
 use topology::{ClusterState, Group, GroupId, StoreId};
 
 use super::Replicas;
 use crate::group::{Assigned, Desired, Replica, ReplicaConfig};
+
+/// A group is formed by its first replica; so long after each of them the next one does it, for the first
+/// may be gone.
+const FORM_AFTER: Duration = Duration::from_secs(2);
 
 pub struct Reconciler {
     config: ReplicaConfig,
@@ -17,6 +22,8 @@ pub struct Reconciler {
     state: ClusterState,
     /// The libraries of functions.
     libraries: Arc<Assigned>,
+    /// Groups that have not formed, and since when that is known here.
+    unformed: BTreeMap<GroupId, Instant>,
 }
 
 impl Reconciler {
@@ -27,6 +34,7 @@ impl Reconciler {
             store: StoreId(store),
             state: ClusterState::default(),
             libraries: Arc::default(),
+            unformed: BTreeMap::new(),
         }
     }
 
@@ -43,7 +51,7 @@ impl Reconciler {
         }
         if !update.state.is_empty() {
             match serde_json::from_slice(&update.state) {
-                Ok(state) => self.state = state,
+                Ok(state) => self.take_state(state),
                 Err(error) => return tracing::error!(%error, "meta sent a state that does not parse"),
             }
             self.start_missing().await;
@@ -52,6 +60,21 @@ impl Reconciler {
         } else if update.libraries.is_some() {
             self.assign();
         }
+    }
+
+    fn take_state(&mut self, state: ClusterState) {
+        let unformed = state.groups.iter().filter(|(_, group)| !group.formed).map(|(id, _)| *id);
+        let since = |id: GroupId| self.unformed.get(&id).copied().unwrap_or_else(Instant::now);
+        self.unformed = unformed.map(|id| (id, since(id))).collect();
+        self.state = state;
+    }
+
+    /// Whether it is for this node to form a group. Its first members are the same for whoever does it, so
+    /// several may.
+    fn may_form(&self, id: GroupId, group: &Group) -> bool {
+        let place = group.replicas.iter().position(|replica| replica.store == self.store);
+        let (Some(place), Some(since)) = (place, self.unformed.get(&id)) else { return false };
+        since.elapsed() >= FORM_AFTER * place as u32
     }
 
     fn assign(&self) {
@@ -73,9 +96,7 @@ impl Reconciler {
             if members.len() != group.replicas.len() {
                 continue;
             }
-            let first = group.replicas.first().is_some_and(|r| r.store == self.store);
-            if !group.formed
-                && first
+            if self.may_form(*id, group)
                 && let Err(error) = replica.initialize(members.clone()).await
             {
                 tracing::warn!(group = id.0, %error, "group not formed yet");

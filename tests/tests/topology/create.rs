@@ -1,5 +1,9 @@
 //! `redis-cli --cluster`.
 
+use std::collections::BTreeSet;
+
+use local_cluster::MemberId;
+
 use super::*;
 
 async fn create(addresses: &[String]) -> String {
@@ -117,5 +121,23 @@ async fn moved(addresses: &[String]) {
     for number in 0..2000 {
         let key = format!("moved:{number}");
         assert_eq!(client.run(&format!("SET {key} {number}")).await.unwrap().to_string(), "OK");
+    }
+}
+
+/// A group is formed by its first replica; if that is gone, by another.
+// covers: R1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_form_without_the_store_that_died_before() {
+    let mut cluster = manual(3).await;
+    let addresses = cluster.cluster_addresses();
+    cluster.kill(MemberId::storage(1)).unwrap();
+    by_hand(&addresses).await;
+    let state = cluster.state().await.unwrap();
+    let stores: BTreeSet<_> = state.groups.values().map(|group| group.replicas[0].store).collect();
+    assert_eq!(stores.len(), 3, "each store is the first of a group");
+    for (at, address) in addresses.iter().enumerate() {
+        for number in 0..10 {
+            must(address, &format!("SET key:{at}:{number} value")).await;
+        }
     }
 }
