@@ -132,6 +132,11 @@ pub trait Notices {
     /// What scripts did beside.
     fn aside(&self, aside: Aside);
 
+    /// Whether anybody wants to see what scripts call.
+    fn wants_calls(&self) -> bool {
+        false
+    }
+
     fn running(&self, script: &RunningScript);
 }
 

@@ -224,7 +224,7 @@ impl Front {
         let is_script = matches!(spec.kind, Kind::Group { command: GroupCommand::Script(_), .. });
         if !spec.flags.has(flag::SKIP_MONITOR | flag::ADMIN) || is_script {
             let time_ms = shared.env.clock.now_ms();
-            shared.monitors.publish(&monitor::line(time_ms, db, &self.conn.info, argv));
+            shared.monitors.publish(&monitor::line(time_ms, db, &self.conn.info.peer, argv));
         }
     }
 

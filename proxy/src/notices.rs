@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use commands::Spec;
-use proto::v1::{Aside, CalledCommand, CalledError, Publication, RunningScript};
+use proto::v1::{Aside, CalledCommand, CalledError, Publication, RunningScript, ShownCall};
 
 use crate::{
     backend_api::Notices,
+    monitor,
     pubsub::{Kind, Topic},
     shared::Shared,
 };
@@ -25,10 +26,26 @@ impl Listener {
         // The script has been told how many it reaches.
         drop(self.shared.pubsub.publish_once(self.shared.now_ms(), topic, payload));
     }
+
+    fn show(&self, calls: &[ShownCall]) {
+        if calls.is_empty() {
+            return;
+        }
+        let time_ms = self.shared.env.clock.now_ms();
+        for ShownCall { db, words } in calls {
+            let argv: Vec<&[u8]> = words.iter().map(|word| &word[..]).collect();
+            self.shared.monitors.publish(&monitor::line(time_ms, *db as u8, &"lua", &argv));
+        }
+    }
 }
 
 impl Notices for Listener {
-    fn aside(&self, Aside { published, called, errors }: Aside) {
+    fn wants_calls(&self) -> bool {
+        self.shared.monitors.any()
+    }
+
+    fn aside(&self, Aside { published, called, errors, shown }: Aside) {
+        self.show(&shown);
         published.into_iter().for_each(|message| self.publish(message));
         let stats = &self.shared.stats[self.number];
         for CalledCommand { id, calls, rejected, failed } in called {

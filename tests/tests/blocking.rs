@@ -75,6 +75,21 @@ async fn who_waits_longest_is_served_first_through_any_proxy() {
     run(&mut pusher, "ZADD {b}z 2 b 1 a").await;
     assert_eq!(popper.read().await.unwrap().to_string(), "[{b}z a 1]");
 
+    // Whoever could be served but for another key is told.
+    run(&mut pusher, "SET {b}text x").await;
+    let refused = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+    for command in
+        ["BRPOPLPUSH {b}l {b}text 0", "BLMOVE {b}l {b}text LEFT LEFT 0", "BLMPOP 0 2 {b}first {b}l LEFT"]
+    {
+        let mut waiter = waiting(&plain[1], command).await;
+        settled(&plain[1], "{b}l").await;
+        run(&mut pusher, "SET {b}first x").await;
+        assert_eq!(run(&mut pusher, "RPUSH {b}l a").await, "1");
+        assert_eq!(waiter.read().await.unwrap().to_string(), refused, "{command}");
+        assert_eq!(run(&mut pusher, "LRANGE {b}l 0 -1").await, "[a]");
+        run(&mut pusher, "DEL {b}l {b}first").await;
+    }
+
     // The client's own later commands wait.
     let mut reader = waiting(&plain[0], "BLPOP {b}q 0").await;
     reader.write(&encode(["GET", "{b}none"])).await.unwrap();

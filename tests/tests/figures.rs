@@ -191,6 +191,67 @@ async fn monitors_see_transactions_as_they_are_executed() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn monitors_see_what_scripts_call() {
+    let cluster = start().await;
+    let client = &mut cluster.connect().await;
+    let mut monitor = cluster.connect().await;
+    assert_eq!(run(&mut monitor, "MONITOR").await, "OK");
+    let script = "redis.call('SET', KEYS[1], 1); redis.pcall('LPUSH', KEYS[1], 2); redis.call('NOSUCH')";
+    let failed = client.call(["EVAL", script, "1", "a"]).await.unwrap().to_string();
+    assert!(failed.starts_with("-ERR Unknown Redis command"), "{failed}");
+    for command in ["MULTI", "EVAL return(redis.call('GET',KEYS[1])) 1 a", "EXEC"] {
+        run(client, command).await;
+    }
+    for (caller, expected) in [
+        ("127.0.0.1:", "\"1\" \"a\""),
+        ("lua]", "\"SET\" \"a\" \"1\""),
+        ("lua]", "\"LPUSH\" \"a\" \"2\""),
+        ("127.0.0.1:", "\"MULTI\""),
+        ("127.0.0.1:", "\"1\" \"a\""),
+        ("127.0.0.1:", "\"exec\""),
+        ("lua]", "\"GET\" \"a\""),
+    ] {
+        let line = monitor.read().await.unwrap().text();
+        assert!(
+            line.contains(&format!("[0 {caller}")) && line.ends_with(expected),
+            "{line} is not {expected}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lookups_are_counted_where_they_happen() {
+    let cluster = start().await;
+    let client = &mut cluster.connect().await;
+    for command in ["SET a 1", "GET a", "GET b", "EXISTS a b c", "GETDEL a", "GETDEL a", "DEL b", "TYPE c"] {
+        run(client, command).await;
+    }
+    assert_eq!(field(client, "stats", "keyspace_hits").await, "3");
+    assert_eq!(field(client, "stats", "keyspace_misses").await, "5");
+}
+
+/// A key that is read again and again ages all the same if its reader asked for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_touch_lets_keys_age() {
+    let cluster = start().await;
+    let client = &mut cluster.connect().await;
+    run(client, "SET a 1").await;
+    assert_eq!(run(client, "CLIENT NO-TOUCH ON").await, "OK");
+    let client = tokio::sync::Mutex::new(client);
+    wait::until_true("the key is idle", PATIENCE, || async {
+        let client = &mut *client.lock().await;
+        for command in ["GET a", "SET a 2", "EVAL return(redis.call('TOUCH',KEYS[1])) 1 a"] {
+            run(client, command).await;
+        }
+        run(client, "OBJECT IDLETIME a").await != "0"
+    })
+    .await;
+    let client = client.into_inner();
+    run(client, "TOUCH a").await;
+    assert_eq!(run(client, "OBJECT IDLETIME a").await, "0");
+}
+
 /// Waits until so many clients are held back.
 async fn held(client: &mut Connection, count: usize) {
     let client = tokio::sync::Mutex::new(client);

@@ -34,6 +34,8 @@ pub const FLAG_USER: u8 = 16;
 pub const FLAG_TRACKED: u8 = 32;
 /// Bit 6: eight bytes behind the head name the client, which is not to be told what it changes itself.
 pub const FLAG_WRITER: u8 = 64;
+/// Bit 7: for OBJECT IDLETIME the command uses no key, unless it is TOUCH.
+pub const FLAG_NO_TOUCH: u8 = 128;
 
 /// The flags of a command for a client that speaks `protocol`.
 pub fn flags(protocol: Protocol) -> u8 {

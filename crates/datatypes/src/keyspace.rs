@@ -54,6 +54,7 @@ impl<'a> Reader<'a> {
     }
 
     fn announced(&mut self, key: &[u8], found: Option<Record>) -> Option<Record> {
+        self.kv.looked_up(found.is_some());
         if found.is_none() {
             self.kv.announce(self.db, key, event::KEYMISS);
         }
@@ -125,6 +126,7 @@ impl<'a> Keyspace<'a> {
     /// Looks `key` up to answer what it holds and to write it: that it is missing is announced.
     pub fn read_entry(&mut self, key: &[u8]) -> Result<Entry, StoreError> {
         let entry = self.entry(key)?;
+        self.kv.looked_up(entry.live().is_some());
         if entry.live().is_none() {
             self.announce(key, event::KEYMISS);
         }

@@ -54,6 +54,11 @@ pub trait Kv {
         let _ = (head, now_ms);
     }
 
+    /// A key was looked up to read it, and was there or not.
+    fn looked_up(&mut self, found: bool) {
+        let _ = found;
+    }
+
     /// For how long that key has not been used, as far as is known.
     fn idle_ms(&self, head: &[u8], now_ms: u64) -> u64 {
         let _ = (head, now_ms);

@@ -47,7 +47,7 @@ pub use library::{FunctionInfo, Library};
 pub use library_error::LibraryError;
 pub use machine::Limits;
 pub use pulse::Watch;
-pub use table_host::{Publish, Standing, TableHost};
+pub use table_host::{Publish, Show, Standing, TableHost};
 pub use tally::{Called, Tally};
 
 /// The digest that scripts are known by, in lower-case hexadecimal.

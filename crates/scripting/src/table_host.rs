@@ -9,6 +9,9 @@ use resp::Reply;
 use crate::host::{Call, Host, LogLevel, Rights};
 use crate::tally::Tally;
 
+/// Is shown a command before it is executed, and the database.
+pub type Show<'a> = dyn FnMut(u8, &[&[u8]]) + 'a;
+
 /// Is told a key that was read.
 pub type NoteRead<'a> = &'a dyn Fn(&[u8]);
 
@@ -29,6 +32,7 @@ pub struct TableHost<'a> {
     note_read: Option<NoteRead<'a>>,
     /// `None`: nothing can be published.
     publish: Option<&'a mut Publish<'a>>,
+    show: Option<&'a mut Show<'a>>,
     tally: Tally,
 }
 
@@ -112,6 +116,7 @@ impl<'a> TableHost<'a> {
             rights: None,
             note_read: None,
             publish: None,
+            show: None,
             tally: Tally::default(),
         }
     }
@@ -129,6 +134,12 @@ impl<'a> TableHost<'a> {
     /// Messages go there.
     pub fn publishing(mut self, publish: &'a mut Publish<'a>) -> Self {
         self.publish = Some(publish);
+        self
+    }
+
+    /// `show` is shown what MONITOR would.
+    pub fn showing(mut self, show: Option<&'a mut Show<'a>>) -> Self {
+        self.show = show;
         self
     }
 
@@ -285,6 +296,11 @@ impl Host for TableHost<'_> {
             Ok(()) => {
                 if let Some(note) = self.note_read.filter(|_| spec.flags.has(flag::READONLY)) {
                     spec.key_positions(args).for_each(|at| note(args[at]));
+                }
+                if let Some(show) = &mut self.show
+                    && !spec.flags.has(flag::SKIP_MONITOR | flag::ADMIN)
+                {
+                    show(self.cx.db, argv);
                 }
                 self.cx.protocol = call.protocol;
                 let reply = self.execute(spec, args);

@@ -263,6 +263,9 @@ impl Core {
         if !limits.is_empty() {
             batches.iter_mut().for_each(|batch| batch.limits.clone_from(&limits));
         }
+        if self.notices.wants_calls() {
+            batches.iter_mut().for_each(|batch| batch.shows_calls = true);
+        }
         batches
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
-use commands::ProxyCommand;
+use commands::{ProxyCommand, wire};
 use resp::Reply;
 
 use super::{Outcome, integer, is, syntax_error};
@@ -37,7 +37,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome 
         P::ClientList => list(front, args),
         P::ClientKill => kill(front, args),
         P::ClientNoEvict => set_flag(&info.no_evict, args[1]),
-        P::ClientNoTouch => set_flag(&info.no_touch, args[1]),
+        P::ClientNoTouch => no_touch(front, args[1]),
         P::ClientPause => pause(front, args),
         P::ClientUnpause => {
             let shared = &front.conn.worker.shared;
@@ -101,6 +101,16 @@ fn set_flag(flag: &AtomicBool, word: &[u8]) -> Outcome {
         _ => return Err(syntax_error()),
     }
     Ok(Reply::OK)
+}
+
+fn no_touch(front: &mut Front, word: &[u8]) -> Outcome {
+    let set = set_flag(&front.conn.info.no_touch, word)?;
+    let flags = &mut front.session.wire_flags;
+    match front.conn.info.no_touch.load(Relaxed) {
+        true => *flags |= wire::FLAG_NO_TOUCH,
+        false => *flags &= !wire::FLAG_NO_TOUCH,
+    }
+    Ok(set)
 }
 
 /// Types of clients.

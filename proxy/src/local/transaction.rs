@@ -182,7 +182,8 @@ fn admit(front: &Front, transaction: &mut Transaction, spec: &'static Spec, args
             }
             let shard = namespaces::in_transaction(front, args, spec)?;
             let mut args: SmallVec<[&[u8]; 8]> = SmallVec::from_slice(args);
-            let mut flags = wire::flags(front.session.protocol);
+            let no_touch = front.session.wire_flags & wire::FLAG_NO_TOUCH;
+            let mut flags = wire::flags(front.session.protocol) | no_touch;
             if let Some((_, key)) = &shard {
                 args[0] = key;
                 flags |= wire::FLAG_SHARD;

@@ -409,6 +409,7 @@ impl Evaluator {
             reader: None,
             writer: 0,
             script_limit: self.shared.script_limit,
+            shows_calls: batch.shows_calls,
             stats: &self.shared.stats,
             group: self.shared.group,
             events: &self.shared.events,

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use commands::{
-    Args, CommandError, Cx, GroupCommand, Handler, Spec,
+    Args, CommandError, Cx, GroupCommand, Handler, Id, Spec,
     error::NamespaceError,
     flags::flag,
     handler::stream,
@@ -35,7 +35,7 @@ use super::{
     machine::StateMachine,
     state::{DATABASES, GroupState},
     tracking::Tracking,
-    view::{EntryId, Extent, Overlay, View, Written},
+    view::{EntryId, Extent, Lookups, Overlay, View, Written},
     waiters::Waiters,
     watch::Watches,
 };
@@ -177,6 +177,8 @@ pub struct Execution<'a> {
     pub writer: u64,
     /// How long a script may run.
     pub script_limit: Duration,
+    /// Somebody wants to see what scripts call.
+    pub shows_calls: bool,
     pub stats: &'a GroupStats,
     pub group: u64,
     pub events: &'a Hub,
@@ -249,7 +251,7 @@ impl Execution<'_> {
     /// How a command that could not be served is to be sent again: nothing, or zero and the arguments
     /// that say from now on what they say now (XREAD from `$` on).
     fn pin(&mut self, command: &WireCommand<'_>, out: &mut Vec<u8>) {
-        if command.id != commands::Id::Xread as u16 {
+        if command.id != Id::Xread as u16 {
             return;
         }
         let cx = self.circumstances(command);
@@ -293,7 +295,14 @@ impl Execution<'_> {
         spec.key_positions(&command.args).all(|at| self.slots.contains(topology::slot_of(command.args[at])))
     }
 
+    /// Whether the keys of the command count as used.
+    fn spare_uses(&mut self, command: &WireCommand<'_>) {
+        let asked = command.flags & wire::FLAG_NO_TOUCH != 0;
+        self.overlay.spares_uses = asked && command.id != Id::Touch as u16;
+    }
+
     fn run_one(&mut self, session: u64, command: &WireCommand<'_>) -> Step {
+        self.spare_uses(command);
         let Some(spec) = commands::by_id(command.id) else {
             let unknown = "ERR unknown command id: the proxy is newer than this node";
             return Step::Done((Ok(Reply::error(unknown)), 0));
@@ -320,6 +329,7 @@ impl Execution<'_> {
     }
 
     fn resume_one(&mut self, command: &WireCommand<'_>, halt: Halt) -> Step {
+        self.spare_uses(command);
         match (halt.transaction, &*command.args) {
             (Some(passed), [_, commands]) => self.go_through(commands, passed, Some(halt.script)),
             _ => self.resume_script(command, halt.script),
@@ -368,7 +378,9 @@ impl Execution<'_> {
         let scripts = scripts::stored_count(&mut view);
         let seen = view.discard();
         let expired = self.stats.expired_keys.load(Ordering::Relaxed);
-        let shown = |scripts| Reply::Array(vec![Reply::Int(scripts as i64), Reply::Int(expired as i64)]);
+        let Lookups { hits, misses } = self.overlay.lookups;
+        let shown =
+            |scripts| Reply::Array([scripts, expired, hits, misses].map(|n| Reply::Int(n as i64)).into());
         (scripts.map(shown).map_err(CommandError::Store), seen)
     }
 

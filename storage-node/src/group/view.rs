@@ -34,6 +34,16 @@ pub struct Overlay {
     /// Which keyspace events are announced.
     pub announced: Classes,
     last_uses: LastUses,
+    /// The command that is executed uses no key, for [`LastUses`].
+    pub spares_uses: bool,
+    /// Keys that commands were to read, since this replica leads.
+    pub lookups: Lookups,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lookups {
+    pub hits: u64,
+    pub misses: u64,
 }
 
 impl Overlay {
@@ -310,7 +320,14 @@ impl Kv for View<'_> {
     }
 
     fn touch(&mut self, head: &[u8], now_ms: u64) {
-        self.overlay.last_uses.note(head, now_ms);
+        if !self.overlay.spares_uses {
+            self.overlay.last_uses.note(head, now_ms);
+        }
+    }
+
+    fn looked_up(&mut self, found: bool) {
+        let Lookups { hits, misses } = &mut self.overlay.lookups;
+        *(if found { hits } else { misses }) += 1;
     }
 
     fn idle_ms(&self, head: &[u8], now_ms: u64) -> u64 {

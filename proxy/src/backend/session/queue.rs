@@ -200,6 +200,7 @@ impl<S: Origin> Queue<S> {
             deadline_ms: u32::try_from(patience_ms).unwrap_or(u32::MAX),
             finished_sessions: Vec::new(),
             limits: Vec::new(),
+            shows_calls: false,
         });
         self.count_in_flight();
     }

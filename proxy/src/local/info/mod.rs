@@ -174,8 +174,17 @@ pub fn run(front: &mut Front, args: &[&[u8]], call: Call) {
     });
 }
 
-/// Scripts that are stored, keys that have expired; `None`: not every group has told.
-type Figures = Option<(u64, u64)>;
+/// What groups tell of themselves.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    scripts: u64,
+    expired_keys: u64,
+    hits: u64,
+    misses: u64,
+}
+
+/// Of all groups; `None`: not every one has told.
+type Figures = Option<Told>;
 
 fn asks_groups(wanted: &BTreeSet<&str>) -> bool {
     wanted.contains("memory") || wanted.contains("stats")
@@ -183,11 +192,17 @@ fn asks_groups(wanted: &BTreeSet<&str>) -> bool {
 
 /// Groups have scripts in common, and keys of their own.
 fn added(answers: Vec<Reply>) -> Figures {
-    let mut sum = (0, 0);
+    let mut sum = Told::default();
     for answer in answers {
         let Reply::Array(numbers) = answer else { return None };
-        let [Reply::Int(scripts), Reply::Int(expired)] = numbers[..] else { return None };
-        sum = (sum.0.max(scripts as u64), sum.1 + expired as u64);
+        let number = |at: usize| match numbers.get(at) {
+            Some(Reply::Int(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        };
+        sum.scripts = sum.scripts.max(number(0)?);
+        sum.expired_keys += number(1)?;
+        sum.hits += number(2)?;
+        sum.misses += number(3)?;
     }
     Some(sum)
 }
@@ -244,7 +259,8 @@ fn memory(figures: &Figures) -> Fields {
         ("maxmemory_policy", "noeviction".to_owned()),
         ("mem_allocator", "jemalloc".to_owned()),
     ]);
-    shown.extend(figures.map(|(scripts, _)| ("number_of_cached_scripts".to_owned(), scripts.to_string())));
+    shown
+        .extend(figures.iter().map(|told| ("number_of_cached_scripts".to_owned(), told.scripts.to_string())));
     shown
 }
 
@@ -277,7 +293,13 @@ fn traffic(shared: &Shared, figures: &Figures) -> Fields {
         ("acl_access_denied_key", denied(Reason::Key)),
         ("acl_access_denied_channel", denied(Reason::Channel)),
     ]);
-    shown.extend(figures.map(|(_, expired)| ("expired_keys".to_owned(), expired.to_string())));
+    if let Some(told) = figures {
+        shown.extend(fields([
+            ("expired_keys", told.expired_keys.to_string()),
+            ("keyspace_hits", told.hits.to_string()),
+            ("keyspace_misses", told.misses.to_string()),
+        ]));
+    }
     shown
 }
 

@@ -13,7 +13,7 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duratio
 use bytes::Bytes;
 use commands::{CommandError, Cx, ScriptCommand, Spec, flags::flag, functions, wire::WireCommand};
 use datatypes::kv::StoreError;
-use proto::v1::{Aside, CalledCommand, CalledError, Publication};
+use proto::v1::{Aside, CalledCommand, CalledError, Publication, ShownCall};
 use resp::Reply;
 use scripting::{
     Engine, Libraries, LibraryError, LogLevel, Request, Rights, ScriptError, Standing, TableHost, Tally,
@@ -35,6 +35,9 @@ use crate::{
     group::view::{self, View},
 };
 
+/// What is shown of one script's calls.
+const SHOWN_BYTES_MAX: usize = 1 << 20;
+
 /// What one leadership remembers of the scripts and libraries in the state.
 #[derive(Default)]
 pub struct Scripts {
@@ -55,8 +58,7 @@ pub struct Paused {
     ticket: Ticket,
     standing: Standing,
     stored: Option<String>,
-    published: Vec<Publication>,
-    tally: Tally,
+    beside: Beside,
     /// The command that called it.
     words: Arc<[Bytes]>,
     /// Called by FCALL.
@@ -134,7 +136,7 @@ impl From<Failed> for Reply {
     }
 }
 
-impl Execution<'_> {
+impl<'e> Execution<'e> {
     pub(super) fn script(&mut self, what: ScriptCommand, spec: &Spec, command: &WireCommand<'_>) -> Step {
         let limited = rights::take(command);
         let (command, caller) = match &limited {
@@ -143,16 +145,9 @@ impl Execution<'_> {
         };
         let cx = self.circumstances(command);
         let deadline = Deadline::new(self.clock, self.script_limit);
-        let serves = |slot| self.slots.contains(slot);
-        let site = Site {
-            serves: &serves,
-            namespaces: self.namespaces,
-            caller,
-            hub: self.events,
-            group: self.group,
-            name: spec.full_name,
-            args: &command.args,
-        };
+        let slots = self.slots;
+        let serves = |slot| slots.contains(slot);
+        let site = self.site(&serves, caller, spec.full_name, &command.args);
         // Where there is hardly any room, nothing is stored that nobody asked for.
         let keeps = !self.read_only;
         let asked = Asked { spec, args: &command.args, cx, deadline, keeps };
@@ -178,17 +173,10 @@ impl Execution<'_> {
     pub(super) fn resume_script(&mut self, command: &WireCommand<'_>, paused: Paused) -> Step {
         let limited = rights::take(command);
         let caller = limited.as_ref().map(|(_, caller)| &**caller as &dyn Rights);
-        let serves = |slot| self.slots.contains(slot);
-        let site = Site {
-            serves: &serves,
-            namespaces: self.namespaces,
-            caller,
-            hub: self.events,
-            group: self.group,
-            name: "",
-            args: &command.args,
-        };
-        let Paused { view, ticket, standing, stored, published, tally, words, is_function } = paused;
+        let slots = self.slots;
+        let serves = |slot| slots.contains(slot);
+        let site = self.site(&serves, caller, "", &command.args);
+        let Paused { view, ticket, standing, stored, beside, words, is_function } = paused;
         let view = View::resume(view, self.state, self.overlay, self.effects, self.written);
         let Some(lua) = ticket.redeem() else {
             let lost = ScriptError::Machine("the script is lost".to_owned());
@@ -196,12 +184,27 @@ impl Execution<'_> {
         };
         lua.deadline.begin_slice();
         let words = Some(words);
-        let under_way = UnderWay { lua, standing, stored, published, tally, words, is_function };
+        let under_way = UnderWay { lua, standing, stored, beside, words, is_function };
         let reads = self.reader.map(|_| Reads::default());
         let known = &mut self.clients.scripts.known;
         let step = under_way.go_on(&site, view, known, &mut self.aside, reads.as_ref());
         self.remember_reads(reads);
         step
+    }
+
+    fn site<'s>(
+        &self,
+        serves: &'s dyn Fn(datatypes::Slot) -> bool,
+        caller: Option<&'s dyn Rights>,
+        name: &'static str,
+        args: &'s [&'s [u8]],
+    ) -> Site<'s>
+    where
+        'e: 's,
+    {
+        let (namespaces, hub) = (self.namespaces, self.events);
+        let (group, shows_calls) = (self.group, self.shows_calls);
+        Site { serves, namespaces, caller, hub, group, shows_calls, name, args }
     }
 
     fn remember_reads(&mut self, reads: Option<Reads>) {
@@ -213,15 +216,39 @@ impl Execution<'_> {
 /// Keys that a script has read in a slice.
 type Reads = RefCell<BTreeSet<Vec<u8>>>;
 
-/// What a script called is told to the proxy.
-fn tell(aside: &mut Aside, Tally { commands, errors }: Tally) {
-    aside.called.extend(commands.into_iter().map(|called| CalledCommand {
-        id: called.id as u32,
-        calls: called.calls,
-        rejected: called.rejected,
-        failed: called.failed,
-    }));
-    aside.errors.extend(errors.into_iter().map(|(code, count)| CalledError { code: code.into(), count }));
+/// What a script does beside reading and writing keys.
+#[derive(Default)]
+struct Beside {
+    published: Vec<Publication>,
+    tally: Tally,
+    shown: Vec<ShownCall>,
+    shown_bytes: usize,
+}
+
+impl Beside {
+    fn show(&mut self, db: u8, argv: &[&[u8]]) {
+        self.shown_bytes += size_of::<ShownCall>() + argv.iter().map(|word| word.len()).sum::<usize>();
+        if self.shown_bytes <= SHOWN_BYTES_MAX {
+            let words = argv.iter().map(|word| Bytes::copy_from_slice(word)).collect();
+            self.shown.push(ShownCall { db: db.into(), words });
+        }
+    }
+
+    /// The proxy is told, of messages only if the script `succeeded`.
+    fn tell(self, aside: &mut Aside, succeeded: bool) {
+        let Self { published, tally: Tally { commands, errors }, shown, .. } = self;
+        if succeeded {
+            aside.published.extend(published);
+        }
+        aside.called.extend(commands.into_iter().map(|called| CalledCommand {
+            id: called.id as u32,
+            calls: called.calls,
+            rejected: called.rejected,
+            failed: called.failed,
+        }));
+        aside.errors.extend(errors.into_iter().map(|(code, count)| CalledError { code: code.into(), count }));
+        aside.shown.extend(shown);
+    }
 }
 
 /// What is the same in all slices of a script.
@@ -233,6 +260,8 @@ struct Site<'a> {
     caller: Option<&'a dyn Rights>,
     hub: &'a Hub,
     group: u64,
+    /// Somebody wants to see what scripts call.
+    shows_calls: bool,
     /// The command that called the script.
     name: &'static str,
     args: &'a [&'a [u8]],
@@ -253,8 +282,7 @@ struct UnderWay {
     standing: Standing,
     /// Digest of the script that was stored with it.
     stored: Option<String>,
-    published: Vec<Publication>,
-    tally: Tally,
+    beside: Beside,
     /// The command that called it, from the second slice on.
     words: Option<Arc<[Bytes]>>,
     is_function: bool,
@@ -270,20 +298,17 @@ impl UnderWay {
         reads: Option<&Reads>,
     ) -> Step {
         let Some(result) = self.slice(site, &mut view, reads) else {
-            let Self { lua, standing, stored, published, tally, words, is_function } = self;
+            let Self { lua, standing, stored, beside, words, is_function } = self;
             let (view, ticket) = (view.pause(), lua.leave());
             let words = words.unwrap_or_else(|| site.words());
-            let script = Paused { view, ticket, standing, stored, published, tally, words, is_function };
+            let script = Paused { view, ticket, standing, stored, beside, words, is_function };
             return Step::Halted(Box::new(Halt { script, transaction: None }));
         };
         engines::put_back(self.lua.engine);
-        result.iter().for_each(|reply| self.tally.told(reply));
-        tell(aside, self.tally);
+        result.iter().for_each(|reply| self.beside.tally.told(reply));
+        self.beside.tell(aside, result.is_ok());
         let outcome: Outcome = match result {
-            Ok(reply) => {
-                aside.published.append(&mut self.published);
-                (Ok(reply), view.commit())
-            }
+            Ok(reply) => (Ok(reply), view.commit()),
             // Whatever it wrote goes with it.
             Err(error) => {
                 // It may have been stored with what is taken back now.
@@ -304,9 +329,11 @@ impl UnderWay {
             tracing::info!(?level, "{}", String::from_utf8_lossy(text));
         };
         let is_namespace = |key: &[u8]| site.namespaces.of(key).is_some();
+        let beside = RefCell::new(&mut self.beside);
         let mut publish = |shard: bool, channel: &[u8], payload: &[u8]| {
             let copy = Bytes::copy_from_slice;
-            self.published.push(Publication { shard, channel: copy(channel), payload: copy(payload) });
+            let message = Publication { shard, channel: copy(channel), payload: copy(payload) };
+            beside.borrow_mut().published.push(message);
             site.hub.receivers(site.group, if shard { Kind::Shard } else { Kind::Channel }, channel)
         };
         let note_read = |key: &[u8]| {
@@ -314,14 +341,17 @@ impl UnderWay {
                 reads.borrow_mut().insert(key.to_vec());
             }
         };
+        let mut show = |db: u8, argv: &[&[u8]]| beside.borrow_mut().show(db, argv);
         let mut host = TableHost::standing(view, self.standing, site.serves, &mut log)
             .without(&is_namespace)
             .limited_to(site.caller)
             .telling_reads(reads.is_some().then_some(&note_read))
-            .publishing(&mut publish);
+            .publishing(&mut publish)
+            .showing(site.shows_calls.then_some(&mut show as &mut scripting::Show<'_>));
         let result = self.lua.engine.go_on(&mut self.lua.run, &mut host);
         self.standing = host.stands();
-        self.tally.add(host.tally());
+        let tally = host.tally();
+        self.beside.tally.add(tally);
         result
     }
 }
@@ -459,7 +489,7 @@ impl Asked<'_> {
             }
         };
         let lua = Lua { engine, run, deadline: self.deadline.clone() };
-        let (published, tally) = (Vec::new(), Tally::default());
-        Ok(UnderWay { lua, standing, stored: None, published, tally, words: None, is_function: false })
+        let beside = Beside::default();
+        Ok(UnderWay { lua, standing, stored: None, beside, words: None, is_function: false })
     }
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use commands::{CommandError, Id, wire};
-use datatypes::kv::Kv;
+use commands::{CommandError, Id, Spec, wire};
+use datatypes::{Type, kv::Kv, record};
 use resp::Reply;
 
 use super::{Execution, protocol, reply_of};
@@ -97,8 +97,13 @@ impl Execution<'_> {
         match result {
             Err(CommandError::WouldBlock(_)) if !self.is_stored(head) => return Attempt::Nothing,
             Err(CommandError::WouldBlock(_)) => return Attempt::NotThis,
-            // It may be of another type now, and of the right one later. Who reads for a group is told.
-            Err(CommandError::WrongType) if command.id != Id::Xreadgroup as u16 => return Attempt::NotThis,
+            // It may be of another type now, and of the right one later. Who reads for a group is told; so is
+            // everyone who is refused for another key.
+            Err(CommandError::WrongType)
+                if command.id != Id::Xreadgroup as u16 && !self.is_of(type_for(spec), head) =>
+            {
+                return Attempt::NotThis;
+            }
             _ => {}
         }
         self.finish(place, &reply_of(result), protocol(&command));
@@ -117,9 +122,26 @@ impl Execution<'_> {
     }
 
     fn is_stored(&mut self, head: &[u8]) -> bool {
+        self.stored(head).is_some()
+    }
+
+    fn is_of(&mut self, wanted: Type, head: &[u8]) -> bool {
+        self.stored(head).is_some_and(|stored| record::peek(&stored).is_ok_and(|(found, _)| found == wanted))
+    }
+
+    fn stored(&mut self, head: &[u8]) -> Option<Bytes> {
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
-        let stored = view.get(head).is_ok_and(|record| record.is_some());
+        let stored = view.get(head).ok().flatten();
         let _: EntryId = view.discard();
         stored
+    }
+}
+
+/// What has to come for a command that waits.
+fn type_for(spec: &Spec) -> Type {
+    match spec.id {
+        Id::Bzpopmin | Id::Bzpopmax | Id::Bzmpop => Type::SortedSet,
+        Id::Xread | Id::Xreadgroup => Type::Stream,
+        _ => Type::List,
     }
 }
