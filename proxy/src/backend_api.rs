@@ -5,7 +5,7 @@
 use std::{future::Future, pin::Pin, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use proto::v1::{Aside, Changed, RunningScript};
+use proto::v1::{Aside, Changed, DeniedCall, RunningScript};
 use topology::{GroupId, Namespaces, Slot};
 
 use crate::backend::Announced;
@@ -138,6 +138,9 @@ pub trait Notices {
     }
 
     fn running(&self, script: &RunningScript);
+
+    /// A script of the client was refused something.
+    fn denied(&self, client: u64, call: &DeniedCall);
 }
 
 /// Nobody wants to know.
@@ -145,6 +148,8 @@ impl Notices for () {
     fn aside(&self, _: Aside) {}
 
     fn running(&self, _: &RunningScript) {}
+
+    fn denied(&self, _: u64, _: &DeniedCall) {}
 }
 
 /// Resolves when a command is to wait no longer.

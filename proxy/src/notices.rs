@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use commands::Spec;
-use proto::v1::{Aside, CalledCommand, CalledError, Publication, RunningScript, ShownCall};
+use proto::v1::{
+    Aside, CalledCommand, CalledError, DeniedCall, Publication, RunningScript, ShownCall, denied_call,
+};
 
 use crate::{
+    accounts::{Context, Reason},
     backend_api::Notices,
     monitor,
     pubsub::{Kind, Topic},
+    rights,
     shared::Shared,
 };
 
@@ -44,7 +48,20 @@ impl Notices for Listener {
         self.shared.monitors.any()
     }
 
-    fn aside(&self, Aside { published, called, errors, shown }: Aside) {
+    fn denied(&self, client: u64, call: &DeniedCall) {
+        let Some(client) = self.shared.clients.get(client) else { return };
+        let reason = match call.reason() {
+            denied_call::Reason::Command => Reason::Command,
+            denied_call::Reason::Key => Reason::Key,
+            denied_call::Reason::Channel => Reason::Channel,
+        };
+        let name = client.account().name.clone();
+        rights::note(&self.shared, &client, reason, Context::Script, &call.object, name);
+    }
+
+    fn aside(&self, aside: Aside) {
+        // Whoever was refused something is told to `denied`.
+        let Aside { published, called, errors, shown, denied: _ } = aside;
         self.show(&shown);
         published.into_iter().for_each(|message| self.publish(message));
         let stats = &self.shared.stats[self.number];

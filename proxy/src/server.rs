@@ -29,6 +29,7 @@ use crate::{
     pubsub,
     settings::Number,
     shared::Shared,
+    stats::rates,
     tracking,
     worker::Worker,
 };
@@ -80,6 +81,7 @@ pub async fn run(
     }
     spawn_local(follow_readiness(readiness, topologies.clone()));
     spawn_local(close_idle(shared.clone()));
+    spawn_local(keep_rates(shared.clone()));
     if has_users {
         let cluster = Cluster::new(env.clone(), topologies.clone(), &identity, meta.clone());
         spawn_local(accounts::begin(shared.clone(), cluster));
@@ -234,6 +236,13 @@ async fn close_idle(shared: Arc<Shared>) {
                 client.kill();
             }
         }
+    }
+}
+
+async fn keep_rates(shared: Arc<Shared>) {
+    loop {
+        shared.look_at_rates();
+        sleep(rates::EVERY).await;
     }
 }
 

@@ -21,7 +21,10 @@ use crate::{
     settings::Settings,
     settings_file::SettingsFile,
     slowlog::Slowlog,
-    stats::Stats,
+    stats::{
+        Stats,
+        rates::{Rates, Totals},
+    },
     tracking::Tracking,
 };
 
@@ -127,6 +130,7 @@ pub struct Shared {
     pub running: Running,
     pub slowlog: Mutex<Slowlog>,
     pub latency: Mutex<Latency>,
+    pub rates: Mutex<Rates>,
     /// One per worker.
     pub counters: Vec<Counters>,
     /// Likewise.
@@ -154,6 +158,7 @@ impl Shared {
             running: Running::default(),
             slowlog: Mutex::default(),
             latency: Mutex::default(),
+            rates: Mutex::default(),
             counters: std::iter::repeat_with(Counters::default).take(options.workers.max(1)).collect(),
             stats: std::iter::repeat_with(Stats::default).take(options.workers.max(1)).collect(),
             run_id: Bytes::copy_from_slice(&digits.as_bytes()[..40]),
@@ -175,6 +180,16 @@ impl Shared {
     /// Sum of a counter over all workers.
     pub fn total(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
         self.counters.iter().map(|c| counter(c).load(Relaxed)).sum()
+    }
+
+    /// To be called every [`rates::EVERY`](crate::stats::rates::EVERY).
+    pub fn look_at_rates(&self) {
+        let totals = Totals {
+            commands: self.total(|c| &c.commands),
+            input_bytes: self.total(|c| &c.input_bytes),
+            output_bytes: self.total(|c| &c.output_bytes),
+        };
+        self.rates.lock().look(self.now_ms(), totals);
     }
 
     pub fn reset_counters(&self) {

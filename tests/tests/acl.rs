@@ -166,6 +166,10 @@ async fn what_is_refused_is_logged_where_it_was() {
     ] {
         expect_error(&mut client, command, error).await;
     }
+    let script =
+        "redis.pcall('incr', KEYS[1]); redis.pcall('get', 'other'); return redis.pcall('incr', KEYS[1])";
+    let refused = client.call(["EVAL", script, "1", "own"]).await.unwrap();
+    assert!(refused.error().is_some(), "{refused}");
     let log = admin.run("ACL LOG").await.unwrap();
     let field = |entry: &Value, name: &str| {
         let at = entry.items().iter().position(|item| item.text() == name).unwrap();
@@ -174,13 +178,24 @@ async fn what_is_refused_is_logged_where_it_was() {
     let told: Vec<String> = log
         .items()
         .iter()
-        .map(|entry| ["reason", "object", "count", "username"].map(|name| field(entry, name)).join(" "))
+        .map(|entry| {
+            ["context", "reason", "object", "count", "username"].map(|name| field(entry, name)).join(" ")
+        })
         .collect();
     assert_eq!(
         told,
-        ["auth AUTH 1 logged", "channel news 1 logged", "command incr 2 logged", "key other 1 logged"]
+        [
+            "lua command incr 2 logged",
+            "lua key other 1 logged",
+            "toplevel auth AUTH 1 logged",
+            "toplevel channel news 1 logged",
+            "toplevel command incr 2 logged",
+            "toplevel key other 1 logged",
+        ]
     );
-    assert!(field(&log.items()[3], "client-info").contains(" user=logged "));
+    for at in [0, 5] {
+        assert!(field(&log.items()[at], "client-info").contains(" user=logged "));
+    }
     expect(&mut admin, "ACL DELUSER logged", "1").await;
 }
 

@@ -54,6 +54,16 @@ async fn info_counts_what_commands_did() {
     assert_eq!(field(client, "errorstats", "errorstat_ERR").await, "count=2");
     assert_eq!(field(client, "errorstats", "errorstat_WRONGTYPE").await, "count=1");
     assert_eq!(field(client, "stats", "total_error_replies").await, "3");
+    let asked = tokio::sync::Mutex::new(client);
+    wait::until_true("commands per second are told", PATIENCE, || async {
+        let client = &mut *asked.lock().await;
+        let rate = |text: String| text.parse::<f64>().unwrap();
+        let commands = rate(field(client, "stats", "instantaneous_ops_per_sec").await);
+        let input = rate(field(client, "stats", "instantaneous_input_kbps").await);
+        commands > 0.0 && input > 0.0 && rate(field(client, "stats", "instantaneous_output_kbps").await) > 0.0
+    })
+    .await;
+    let client = asked.into_inner();
     let percentiles = field(client, "latencystats", "latency_percentiles_usec_set").await;
     assert!(percentiles.starts_with("p50=") && percentiles.contains(",p99.9="), "{percentiles}");
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use datatypes::number::parse_i64;
+use datatypes::number::{parse_f64, parse_i64};
 
 use crate::{Args, CommandError, args};
 
@@ -56,14 +56,7 @@ impl Timeout {
 /// Reads a timeout in seconds, fractions allowed, as milliseconds; 0 is for ever.
 pub fn timeout_ms(seconds: &[u8]) -> Result<u64, CommandError> {
     let refused = |error| Err(CommandError::Timeout(error));
-    let text = std::str::from_utf8(seconds).ok().filter(|text| !text.is_empty());
-    let plain = |text: &&str| !text.starts_with(|first: char| first.is_ascii_whitespace());
-    let Some(number) = text.filter(plain).and_then(|text| text.parse::<f64>().ok()) else {
-        return refused(TimeoutError::NotFloat);
-    };
-    if number.is_nan() {
-        return refused(TimeoutError::NotFloat);
-    }
+    let Some(number) = parse_f64(seconds) else { return refused(TimeoutError::NotFloat) };
     let ms = (number * 1000.0).ceil();
     if ms > i64::MAX as f64 {
         return refused(TimeoutError::OutOfRange);
@@ -92,6 +85,8 @@ mod tests {
         assert_eq!(ms("0.0001"), Ok(1));
         assert_eq!(ms("-1"), Err("ERR timeout is negative".into()));
         assert_eq!(ms("1e300"), Err("ERR timeout is out of range".into()));
+        assert_eq!(ms("0x10"), Ok(16_000));
+        assert_eq!(ms("0x7FFFFFFFFFFFFF"), Err("ERR timeout is out of range".into()));
         for text in ["", "x", " 1", "nan", "1 "] {
             assert_eq!(ms(text), Err("ERR timeout is not a float or out of range".into()), "{text:?}");
         }

@@ -19,6 +19,11 @@ pub trait Host {
 pub trait Rights {
     /// The text of the error if the command is not allowed; `args` exclude its name.
     fn check(&self, spec: &Spec, args: &[&[u8]]) -> Result<(), Vec<u8>>;
+
+    /// The script tried, and was told that text.
+    fn refused(&self, spec: &Spec, args: &[&[u8]]) {
+        let _ = (spec, args);
+    }
 }
 
 /// Circumstances of one command of a script.

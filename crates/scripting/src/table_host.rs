@@ -187,7 +187,10 @@ impl<'a> TableHost<'a> {
         if spec.flags.has(flag::NOSCRIPT) {
             return Err(Refusal::NotAllowed.into());
         }
-        self.check_rights(spec, args)?;
+        if let Err(refusal) = self.check_rights(spec, args) {
+            self.rights.iter().for_each(|rights| rights.refused(spec, args));
+            return Err(refusal);
+        }
         let writes = spec.is_write() || spec.flags.has(flag::WRITE);
         let tells_others = matches!(spec.id, Id::Publish | Id::Spublish);
         if call.read_only && (writes || tells_others) {

@@ -51,6 +51,7 @@ impl Reason {
 pub enum Context {
     Toplevel,
     Multi,
+    Script,
 }
 
 impl Context {
@@ -58,6 +59,7 @@ impl Context {
         match self {
             Self::Toplevel => "toplevel",
             Self::Multi => "multi",
+            Self::Script => "lua",
         }
     }
 }

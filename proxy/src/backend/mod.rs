@@ -313,6 +313,7 @@ impl Core {
             effects.reads.drain(..).for_each(|(client, key)| caches.has_read(client, &key));
         }
         effects.asides.drain(..).for_each(|aside| self.notices.aside(aside));
+        effects.denied.drain(..).for_each(|(client, call)| self.notices.denied(client, &call));
         deliver(effects.replies.drain(..), flush);
         if let Some(caches) = &self.caches {
             effects.unsure.drain(..).for_each(|client| caches.is_unsure(client));

@@ -7,6 +7,7 @@
 mod errors;
 mod histogram;
 mod percentiles;
+pub mod rates;
 
 use std::sync::{
     OnceLock,

@@ -213,6 +213,7 @@ impl Execution<'_> {
             if command.flags & wire::FLAG_TRACKED != 0 {
                 self.begin_reading(done.commands as usize);
             }
+            let denied = self.aside.denied.len();
             let (before, step) = match halted.take() {
                 None => (self.written.keys.len(), self.run_one(batch.session, &command)),
                 Some((before, halt)) => (before, self.resume_one(&command, halt)),
@@ -226,6 +227,7 @@ impl Execution<'_> {
                 }
             };
             self.reader = None;
+            self.aside.denied[denied..].iter_mut().for_each(|call| call.command = done.commands);
             done.commands += 1;
             done.seen = done.seen.max(saw);
             scratch.clear();

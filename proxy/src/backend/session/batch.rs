@@ -77,6 +77,14 @@ impl<S, B: AsRef<[u8]>> Commands<S, B> {
         wire::is_tracked(&self.bytes.as_ref()[start..])
     }
 
+    /// The client of one command, if it waits for an answer.
+    pub fn origin_of(&self, at: usize) -> Option<u64>
+    where
+        S: Origin,
+    {
+        self.entries.get(at)?.sink.as_ref().map(Origin::origin)
+    }
+
     /// Takes it apart, in order.
     pub fn each(self, mut visit: impl FnMut(Entry<S>, &[u8])) {
         let bytes = self.bytes.as_ref();

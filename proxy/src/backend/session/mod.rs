@@ -33,7 +33,7 @@ use std::{
 
 use bytes::Bytes;
 use commands::wire;
-use proto::v1::{Aside, Batch, BatchReply, LeaderHint, Refusal};
+use proto::v1::{Aside, Batch, BatchReply, DeniedCall, LeaderHint, Refusal};
 use topology::{GroupId, Slot, StoreId, Version};
 
 use self::{
@@ -105,6 +105,8 @@ impl Default for Limits {
 pub struct Effects<S> {
     /// What scripts did beside, to be told before their answers.
     pub asides: Vec<Aside>,
+    /// By client, what its scripts were refused.
+    pub denied: Vec<(u64, DeniedCall)>,
     /// Answers, in the order they came.
     pub replies: Vec<(S, Result<Bytes, RouteError>)>,
     /// By client, what is remembered of that which these replies say.
@@ -121,6 +123,7 @@ impl<S> Default for Effects<S> {
     fn default() -> Self {
         Self {
             asides: Vec::new(),
+            denied: Vec::new(),
             replies: Vec::new(),
             reads: Vec::new(),
             unsure: Vec::new(),
@@ -288,14 +291,20 @@ impl<S: Origin> Session<S> {
             if batch.commands.has_tracked {
                 self.note_reads(&batch.commands, reads.as_ref());
             }
-            self.effects.asides.extend(aside);
+            if let Some(mut aside) = aside {
+                let denied = std::mem::take(&mut aside.denied);
+                let of_client =
+                    |call: DeniedCall| Some((batch.commands.origin_of(call.command as usize)?, call));
+                self.effects.denied.extend(denied.into_iter().filter_map(of_client));
+                self.effects.asides.push(aside);
+            }
             self.deliver(now_ms, batch.commands, replies);
         }
     }
 
     /// What the storage node remembers of reads for clients that track.
     fn note_reads(&mut self, commands: &Closed<S>, reads: Option<&Bytes>) {
-        let client = |at: usize| commands.entries.get(at)?.sink.as_ref().map(Origin::origin);
+        let client = |at: usize| commands.origin_of(at);
         match reads {
             Some(reads) => {
                 let keys =

@@ -20,7 +20,7 @@ use crate::{
     pubsub::Kind,
     settings::Number,
     shared::Shared,
-    stats,
+    stats::{self, rates::Totals},
     worker::Worker,
 };
 
@@ -269,12 +269,17 @@ fn traffic(shared: &Shared, figures: &Figures) -> Fields {
         shared.total(counter).to_string()
     };
     let denied = |reason| shared.accounts.denied.get(reason).to_string();
+    let rate = |of: fn(&Totals) -> u64| shared.rates.lock().per_second(of);
+    let kilobytes = |bytes: f64| format!("{:.2}", bytes / 1024.0);
     let tracking = shared.tracking.figures();
     let mut shown = fields([
         ("total_connections_received", total(|c| &c.connections)),
         ("total_commands_processed", total(|c| &c.commands)),
         ("total_net_input_bytes", total(|c| &c.input_bytes)),
         ("total_net_output_bytes", total(|c| &c.output_bytes)),
+        ("instantaneous_ops_per_sec", format!("{:.0}", rate(|totals| totals.commands))),
+        ("instantaneous_input_kbps", kilobytes(rate(|totals| totals.input_bytes))),
+        ("instantaneous_output_kbps", kilobytes(rate(|totals| totals.output_bytes))),
         ("rejected_connections", total(|c| &c.rejected_connections)),
         ("pubsub_channels", shared.pubsub.topics(Kind::Channel).to_string()),
         ("pubsub_patterns", shared.pubsub.topics(Kind::Pattern).to_string()),

@@ -3,14 +3,18 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use acl::{Channels, Denial, User};
+use bytes::Bytes;
 use commands::{
     Spec,
     wire::{FLAG_USER, WireCommand},
 };
+use proto::v1::{DeniedCall, denied_call::Reason};
 use scripting::Rights;
 
 /// Rules that were read and are kept; past that all are forgotten.
 const KNOWN_MAX: usize = 256;
+/// What one slice of a script is refused and that is told; past that, nothing is.
+const DENIED_MAX: usize = 64;
 
 thread_local! {
     static KNOWN: RefCell<HashMap<Vec<u8>, Rc<Caller>>> = RefCell::default();
@@ -20,6 +24,8 @@ thread_local! {
 pub struct Caller {
     name: Vec<u8>,
     user: User,
+    /// What its script was refused, until that is told.
+    denied: RefCell<Vec<DeniedCall>>,
 }
 
 /// Takes the user off the command that runs a script; `None`: whoever asked may do everything.
@@ -41,14 +47,24 @@ fn caller(text: &[u8]) -> Rc<Caller> {
             known.clear();
         }
         let caller = match User::from_named(text) {
-            Ok((name, user)) => Caller { name: name.to_vec(), user },
+            Ok((name, user)) => Caller::new(name, user),
             // Whoever cannot be read may do nothing.
-            Err(_) => Caller { name: Vec::new(), user: User::new(Channels::None) },
+            Err(_) => Caller::new(b"", User::new(Channels::None)),
         };
         let caller = Rc::new(caller);
         known.insert(text.to_vec(), caller.clone());
         caller
     })
+}
+
+impl Caller {
+    fn new(name: &[u8], user: User) -> Self {
+        Self { name: name.to_vec(), user, denied: RefCell::default() }
+    }
+
+    pub fn take_denied(&self) -> Vec<DeniedCall> {
+        self.denied.take()
+    }
 }
 
 impl Rights for Caller {
@@ -57,6 +73,21 @@ impl Rights for Caller {
             Denial::SortOption(_) => denial.text(&self.name, spec),
             _ => [b"ERR ACL failure in script: ", &denial.reason(&self.name, spec)[..]].concat(),
         })
+    }
+
+    fn refused(&self, spec: &Spec, args: &[&[u8]]) {
+        let Err(denial) = self.user.check(spec, args) else { return };
+        let reason = match denial {
+            Denial::Command => Reason::Command,
+            Denial::Key(_) => Reason::Key,
+            Denial::Channel(_) => Reason::Channel,
+            Denial::SortOption(_) => return,
+        };
+        let mut denied = self.denied.borrow_mut();
+        if denied.len() < DENIED_MAX {
+            let object = Bytes::copy_from_slice(denial.object(spec, args));
+            denied.push(DeniedCall { command: 0, reason: reason.into(), object });
+        }
     }
 }
 

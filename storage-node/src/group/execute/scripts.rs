@@ -13,7 +13,7 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duratio
 use bytes::Bytes;
 use commands::{CommandError, Cx, ScriptCommand, Spec, flags::flag, functions, wire::WireCommand};
 use datatypes::kv::StoreError;
-use proto::v1::{Aside, CalledCommand, CalledError, Publication, ShownCall};
+use proto::v1::{Aside, CalledCommand, CalledError, DeniedCall, Publication, ShownCall};
 use resp::Reply;
 use scripting::{
     Engine, Libraries, LibraryError, LogLevel, Request, Rights, ScriptError, Standing, TableHost, Tally,
@@ -29,7 +29,7 @@ pub use self::{
     libraries::{adopt as adopt_libraries, applied_version as libraries_version, encode},
     stored::count as stored_count,
 };
-use super::{Execution, Halt, Outcome, Step, rights};
+use super::{Execution, Halt, Outcome, Step, rights, rights::Caller};
 use crate::{
     events::{Hub, Kind},
     group::view::{self, View},
@@ -140,7 +140,7 @@ impl<'e> Execution<'e> {
     pub(super) fn script(&mut self, what: ScriptCommand, spec: &Spec, command: &WireCommand<'_>) -> Step {
         let limited = rights::take(command);
         let (command, caller) = match &limited {
-            Some((command, caller)) => (command, Some(&**caller as &dyn Rights)),
+            Some((command, caller)) => (command, Some(&**caller)),
             None => (command, None),
         };
         let cx = self.circumstances(command);
@@ -172,7 +172,7 @@ impl<'e> Execution<'e> {
 
     pub(super) fn resume_script(&mut self, command: &WireCommand<'_>, paused: Paused) -> Step {
         let limited = rights::take(command);
-        let caller = limited.as_ref().map(|(_, caller)| &**caller as &dyn Rights);
+        let caller = limited.as_ref().map(|(_, caller)| &**caller);
         let slots = self.slots;
         let serves = |slot| slots.contains(slot);
         let site = self.site(&serves, caller, "", &command.args);
@@ -195,7 +195,7 @@ impl<'e> Execution<'e> {
     fn site<'s>(
         &self,
         serves: &'s dyn Fn(datatypes::Slot) -> bool,
-        caller: Option<&'s dyn Rights>,
+        caller: Option<&'s Caller>,
         name: &'static str,
         args: &'s [&'s [u8]],
     ) -> Site<'s>
@@ -223,6 +223,7 @@ struct Beside {
     tally: Tally,
     shown: Vec<ShownCall>,
     shown_bytes: usize,
+    denied: Vec<DeniedCall>,
 }
 
 impl Beside {
@@ -236,7 +237,7 @@ impl Beside {
 
     /// The proxy is told, of messages only if the script `succeeded`.
     fn tell(self, aside: &mut Aside, succeeded: bool) {
-        let Self { published, tally: Tally { commands, errors }, shown, .. } = self;
+        let Self { published, tally: Tally { commands, errors }, shown, denied, .. } = self;
         if succeeded {
             aside.published.extend(published);
         }
@@ -248,6 +249,7 @@ impl Beside {
         }));
         aside.errors.extend(errors.into_iter().map(|(code, count)| CalledError { code: code.into(), count }));
         aside.shown.extend(shown);
+        aside.denied.extend(denied);
     }
 }
 
@@ -257,7 +259,7 @@ struct Site<'a> {
     /// Keys that no script may touch.
     namespaces: &'a Namespaces,
     /// For whom scripts run; `None`: someone who may do everything.
-    caller: Option<&'a dyn Rights>,
+    caller: Option<&'a Caller>,
     hub: &'a Hub,
     group: u64,
     /// Somebody wants to see what scripts call.
@@ -344,7 +346,7 @@ impl UnderWay {
         let mut show = |db: u8, argv: &[&[u8]]| beside.borrow_mut().show(db, argv);
         let mut host = TableHost::standing(view, self.standing, site.serves, &mut log)
             .without(&is_namespace)
-            .limited_to(site.caller)
+            .limited_to(site.caller.map(|caller| caller as &dyn Rights))
             .telling_reads(reads.is_some().then_some(&note_read))
             .publishing(&mut publish)
             .showing(site.shows_calls.then_some(&mut show as &mut scripting::Show<'_>));
@@ -352,6 +354,7 @@ impl UnderWay {
         self.standing = host.stands();
         let tally = host.tally();
         self.beside.tally.add(tally);
+        self.beside.denied.extend(site.caller.map(Caller::take_denied).unwrap_or_default());
         result
     }
 }
