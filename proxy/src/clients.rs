@@ -97,6 +97,8 @@ pub struct ClientInfo {
     unblock: Mutex<Option<Unblocked>>,
     /// Signalled when `unblock` is set.
     unblocking: Notify,
+    /// Signalled when the client is not blocked any more.
+    released: Notify,
     killed: AtomicBool,
     dismissed: AtomicBool,
     /// Of the connection's task.
@@ -137,6 +139,7 @@ impl ClientInfo {
             paused: AtomicBool::new(false),
             unblock: Mutex::new(None),
             unblocking: Notify::new(),
+            released: Notify::new(),
             killed: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
             waker: Mutex::new(Waker::noop().clone()),
@@ -186,6 +189,21 @@ impl ClientInfo {
         let mut unblock = self.unblock.lock();
         *unblock = None;
         self.blocked.store(blocked, Relaxed);
+        drop(unblock);
+        if !blocked {
+            self.released.notify_waiters();
+        }
+    }
+
+    /// Resolves when the client is not blocked.
+    pub async fn until_unblocked(&self) {
+        loop {
+            let released = self.released.notified();
+            if !self.is_blocked() {
+                return;
+            }
+            released.await;
+        }
     }
 
     pub fn is_blocked(&self) -> bool {

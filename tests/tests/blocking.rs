@@ -115,6 +115,8 @@ async fn ended(plain: &[String]) {
             run(*asker.lock().await, &format!("CLIENT UNBLOCK {id} {how}")).await == "1"
         })
         .await;
+        let clients = run(*asker.lock().await, "INFO clients").await;
+        assert!(clients.contains("blocked_clients:0"), "{clients}");
         assert_eq!(blocked.read().await.unwrap().to_string(), expected);
     }
     drop(waiting(&plain[1], "BLPOP {b}e 0").await);

@@ -1,19 +1,29 @@
 //! CLIENT and its subcommands.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use commands::{ProxyCommand, wire};
 use resp::Reply;
+use tokio::time::timeout;
 
 use super::{Outcome, integer, is, syntax_error};
 use crate::{
     accounts::Table,
     clients::{ClientInfo, Unblocked},
-    connection::Replies,
+    connection::{Call, Replies},
     execute::Front,
     pause::Paused,
 };
+
+/// How long CLIENT UNBLOCK waits for its effect.
+const UNBLOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
     use ProxyCommand as P;
@@ -45,7 +55,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome 
             shared.wake_all();
             Ok(Reply::OK)
         }
-        P::ClientUnblock => unblock(front, args),
+        P::ClientUnblock => begin_unblock(front, args).map(|client| Reply::Int(client.is_some().into())),
         _ => Err(syntax_error()),
     }
 }
@@ -282,7 +292,24 @@ fn pause(front: &Front, args: &[&[u8]]) -> Outcome {
     Ok(Reply::OK)
 }
 
-fn unblock(front: &Front, args: &[&[u8]]) -> Outcome {
+/// CLIENT UNBLOCK answers once the client has its reply, or was served before.
+pub fn unblock(front: &mut Front, args: &[&[u8]], call: Call) {
+    match begin_unblock(front, args) {
+        Ok(Some(client)) => {
+            let token = front.open(call);
+            front.conn.run_later(token, front.session.protocol, async move {
+                // Its group may have no leader that could tell; it is unblocked all the same.
+                let _ = timeout(UNBLOCK_PATIENCE, client.until_unblocked()).await;
+                Reply::Int(1)
+            });
+        }
+        Ok(None) => front.reply(&Reply::Int(0)),
+        Err(refusal) => front.reply(&refusal),
+    }
+}
+
+/// The client whose waiting ends, if it waits.
+fn begin_unblock(front: &Front, args: &[&[u8]]) -> Result<Option<Arc<ClientInfo>>, Reply> {
     let reason = match args.get(2) {
         None => Unblocked::Timeout,
         Some(word) if is(word, "TIMEOUT") => Unblocked::Timeout,
@@ -291,7 +318,7 @@ fn unblock(front: &Front, args: &[&[u8]]) -> Outcome {
     };
     let id = u64::try_from(integer(args[1])?).ok();
     let client = id.and_then(|id| front.conn.worker.shared.clients.get(id));
-    Ok(Reply::Int(i64::from(client.is_some_and(|client| client.unblock(reason)))))
+    Ok(client.filter(|client| client.unblock(reason)))
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         P::Quit => connection::quit(front),
         P::ClientReply => client::reply_mode(front, args),
         P::ClientTracking => tracking::switch(front, args, call),
+        P::ClientUnblock => client::unblock(front, args, call),
         P::AclCat
         | P::AclDelUser
         | P::AclDryRun
