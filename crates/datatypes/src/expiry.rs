@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::collection;
 use crate::event::{self, Event};
 use crate::key::{self, ExpiryKey};
-use crate::kv::{KvMut, StoreError};
+use crate::kv::{Kv, KvMut, StoreError};
 use crate::record::Record;
 
 /// Removes up to `limit` keys, and fields of hashes, that are due at `now_ms`. Answers how much it
@@ -21,6 +21,17 @@ pub fn active_expire(kv: &mut dyn KvMut, now_ms: u64, limit: usize) -> Result<us
         done += expire(kv, entry, now_ms, limit - done)?;
     }
     Ok(done)
+}
+
+/// When something is due next; `None`: never, as things are.
+pub fn next_expiry(kv: &mut dyn Kv) -> Result<Option<u64>, StoreError> {
+    let mut next = None;
+    let range = key::expiry_due(u64::MAX);
+    kv.scan(&range.from, &range.to, &mut |stored, _| {
+        next = key::parse_expiry(stored).map(|entry| entry.when_ms);
+        ControlFlow::Break(())
+    })?;
+    Ok(next)
 }
 
 fn due_entries(kv: &mut dyn KvMut, now_ms: u64, limit: usize) -> Result<Vec<ExpiryKey>, StoreError> {
@@ -81,7 +92,6 @@ fn remove_head(kv: &mut dyn KvMut, entry: &ExpiryKey) {
 mod tests {
     use super::*;
     use crate::keyspace::{Keyspace, Reader};
-    use crate::kv::Kv;
     use crate::mem::MemKv;
 
     fn set(kv: &mut MemKv, key: &[u8], expiry_ms: Option<u64>) {
@@ -100,6 +110,7 @@ mod tests {
         set(&mut kv, b"renewed", Some(1500));
         set(&mut kv, b"renewed", Some(4000));
         assert_eq!(kv.key_count(0), 5);
+        assert_eq!(next_expiry(&mut kv).unwrap(), Some(1500));
         assert_eq!(active_expire(&mut kv, 2000, 1).unwrap(), 1);
         assert_eq!(active_expire(&mut kv, 2000, 10).unwrap(), 1);
         assert_eq!(active_expire(&mut kv, 2000, 10).unwrap(), 0);
@@ -109,6 +120,7 @@ mod tests {
         }
         assert_eq!(active_expire(&mut kv, 5000, 10).unwrap(), 2);
         assert_eq!((kv.len(), kv.key_count(0)), (1, 1));
+        assert_eq!(next_expiry(&mut kv).unwrap(), None);
     }
 
     #[test]

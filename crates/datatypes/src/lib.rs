@@ -38,7 +38,7 @@ pub mod swap;
 pub use collection::sorted::{Place, Scored, SortedEdit, SortedSet};
 pub use collection::{Edit, Element, Elements, Field, Limits};
 pub use event::Event;
-pub use expiry::active_expire;
+pub use expiry::{active_expire, next_expiry};
 pub use keyspace::{Entry, Keyspace, Reader};
 pub use kv::{Kv, KvMut, Savepoints, StoreError};
 pub use list::{List, ListEdit, ListLimit};

@@ -136,6 +136,8 @@ pub struct Evaluator {
     search: Option<Search>,
     suspended: Option<Suspended>,
     ahead: Option<Ahead>,
+    /// Nothing expires before that time, unless something is written in that entry or a later one.
+    no_expiry: (EntryId, u64),
 }
 
 impl Evaluator {
@@ -166,6 +168,7 @@ impl Evaluator {
             search: None,
             suspended: None,
             ahead: None,
+            no_expiry: (0, 0),
         }
     }
 
@@ -665,7 +668,16 @@ impl Evaluator {
         }
     }
 
+    /// Nothing was written since nothing was due, and nothing is due yet.
+    fn nothing_expires(&self) -> bool {
+        let (eid, until_ms) = self.no_expiry;
+        self.effects.is_empty() && eid == self.eid && self.time_ms < until_ms
+    }
+
     fn expire_keys(&mut self) {
+        if self.nothing_expires() {
+            return;
+        }
         let shared = self.shared.clone();
         let state = shared.state.lock();
         let before = self.written.keys.len();
@@ -677,6 +689,12 @@ impl Evaluator {
         match datatypes::active_expire(&mut view, self.time_ms, EXPIRE_PER_TICK) {
             Ok(expired) => {
                 shared.stats.expired_keys.fetch_add(expired as u64, std::sync::atomic::Ordering::Relaxed);
+                if expired == 0
+                    && self.in_flight.is_empty()
+                    && let Ok(next) = datatypes::next_expiry(&mut view)
+                {
+                    self.no_expiry = (self.eid, next.unwrap_or(u64::MAX));
+                }
                 view.commit();
                 if is_observed {
                     let changes = self.written.changes_since(before);
