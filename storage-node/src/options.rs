@@ -55,7 +55,7 @@ daemon::options! {
         pub block_cache_bytes: usize = 256 << 20,
         /// Changes that all groups together keep in memory before they hand them to RocksDB, bytes; those
         /// handed over last stay there to be read.
-        pub delta_bytes: usize = 64 << 20,
+        pub delta_bytes: usize = 128 << 20,
         /// RocksDB memtable size per group, bytes.
         pub memtable_bytes: usize = 32 << 20,
         /// Log bytes of one group after which its state is flushed, so that the log can be purged.
