@@ -37,8 +37,8 @@ pub struct TableHost<'a> {
 }
 
 /// Takes a message: whether its channel is one of shards, the channel, the message. Answers to how many
-/// clients it goes, as far as is known.
-pub type Publish<'a> = dyn FnMut(bool, &[u8], &[u8]) -> u64 + 'a;
+/// clients it goes, as far as is known; `None`: it is not taken.
+pub type Publish<'a> = dyn FnMut(bool, &[u8], &[u8]) -> Option<u64> + 'a;
 
 /// Where a script is between two slices.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ enum Refusal {
     NotHere,
     OtherSlot,
     Namespace,
+    TooManyMessages,
 }
 
 impl From<Refusal> for Reply {
@@ -81,6 +82,7 @@ impl From<Refusal> for Reply {
             }
             Refusal::NotHere => "ERR Script attempted to access a non local key in a cluster node",
             Refusal::Namespace => "ERR Script attempted to access a namespace",
+            Refusal::TooManyMessages => "ERR Script attempted to publish too much",
             Refusal::OtherSlot => "ERR Script attempted to access keys that do not hash to the same slot",
         };
         Reply::Error(bytes::Bytes::from_static(text.as_bytes()))
@@ -267,7 +269,10 @@ impl<'a> TableHost<'a> {
 
     fn publish(&mut self, to_shard: bool, args: &[&[u8]]) -> Reply {
         match &mut self.publish {
-            Some(publish) => Reply::Int(publish(to_shard, args[0], args[1]) as i64),
+            Some(publish) => match publish(to_shard, args[0], args[1]) {
+                Some(receivers) => Reply::Int(receivers as i64),
+                None => Refusal::TooManyMessages.into(),
+            },
             None => Refusal::NotAllowed.into(),
         }
     }

@@ -156,6 +156,9 @@ async fn what_a_script_publishes_is_delivered_once_it_is_committed() {
     let failed = "redis.call('PUBLISH', 'far', 'kept') error('mine')";
     assert!(call(&mut clients[publisher], &["EVAL", failed, "0"]).await.contains("mine"));
     assert_eq!(clients[subscriber].read().await.unwrap().items()[2].text(), "kept");
+    let flood = "for i = 1, 40 do redis.call('PUBLISH', 'nobody', ARGV[1]) end";
+    let refused = call(&mut clients[publisher], &["EVAL", flood, "0", &"x".repeat(1 << 20)]).await;
+    assert!(refused.starts_with("-ERR Script attempted to publish too much"), "{refused}");
     let refused =
         call(&mut clients[publisher], &["EVAL_RO", "return redis.call('PUBLISH', 'a', 'b')", "0"]).await;
     assert!(refused.starts_with("-ERR Write commands are not allowed from read-only scripts."), "{refused}");

@@ -13,8 +13,10 @@ use scripting::Rights;
 
 /// Rules that were read and are kept; past that all are forgotten.
 const KNOWN_MAX: usize = 256;
-/// What one slice of a script is refused and that is told; past that, nothing is.
-const DENIED_MAX: usize = 64;
+/// What a script is refused and that is told; past that, nothing is.
+pub const DENIED_MAX: usize = 64;
+/// A longer name is cut off there.
+const OBJECT_BYTES_MAX: usize = 4096;
 
 thread_local! {
     static KNOWN: RefCell<HashMap<Vec<u8>, Rc<Caller>>> = RefCell::default();
@@ -85,7 +87,8 @@ impl Rights for Caller {
         };
         let mut denied = self.denied.borrow_mut();
         if denied.len() < DENIED_MAX {
-            let object = Bytes::copy_from_slice(denial.object(spec, args));
+            let object = denial.object(spec, args);
+            let object = Bytes::copy_from_slice(&object[..object.len().min(OBJECT_BYTES_MAX)]);
             denied.push(DeniedCall { command: 0, reason: reason.into(), object });
         }
     }

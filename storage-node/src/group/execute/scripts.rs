@@ -29,12 +29,17 @@ pub use self::{
     libraries::{adopt as adopt_libraries, applied_version as libraries_version, encode},
     stored::count as stored_count,
 };
-use super::{Execution, Halt, Outcome, Step, rights, rights::Caller};
+use super::{
+    Execution, Halt, Outcome, Step, rights,
+    rights::{Caller, DENIED_MAX},
+};
 use crate::{
     events::{Hub, Kind},
     group::view::{self, View},
 };
 
+/// Messages of one script; a further one is refused.
+const PUBLISHED_BYTES_MAX: usize = 16 << 20;
 /// What is shown of one script's calls.
 const SHOWN_BYTES_MAX: usize = 1 << 20;
 
@@ -220,6 +225,7 @@ type Reads = RefCell<BTreeSet<Vec<u8>>>;
 #[derive(Default)]
 struct Beside {
     published: Vec<Publication>,
+    published_bytes: usize,
     tally: Tally,
     shown: Vec<ShownCall>,
     shown_bytes: usize,
@@ -227,6 +233,17 @@ struct Beside {
 }
 
 impl Beside {
+    /// Whether there is room for one more message.
+    fn publish(&mut self, message: Publication) -> bool {
+        let bytes = size_of::<Publication>() + message.channel.len() + message.payload.len();
+        let has_room = self.published_bytes + bytes <= PUBLISHED_BYTES_MAX;
+        if has_room {
+            self.published_bytes += bytes;
+            self.published.push(message);
+        }
+        has_room
+    }
+
     fn show(&mut self, db: u8, argv: &[&[u8]]) {
         self.shown_bytes += size_of::<ShownCall>() + argv.iter().map(|word| word.len()).sum::<usize>();
         if self.shown_bytes <= SHOWN_BYTES_MAX {
@@ -335,8 +352,9 @@ impl UnderWay {
         let mut publish = |shard: bool, channel: &[u8], payload: &[u8]| {
             let copy = Bytes::copy_from_slice;
             let message = Publication { shard, channel: copy(channel), payload: copy(payload) };
-            beside.borrow_mut().published.push(message);
-            site.hub.receivers(site.group, if shard { Kind::Shard } else { Kind::Channel }, channel)
+            let kept = beside.borrow_mut().publish(message);
+            let kind = if shard { Kind::Shard } else { Kind::Channel };
+            kept.then(|| site.hub.receivers(site.group, kind, channel))
         };
         let note_read = |key: &[u8]| {
             if let Some(reads) = reads {
@@ -354,7 +372,9 @@ impl UnderWay {
         self.standing = host.stands();
         let tally = host.tally();
         self.beside.tally.add(tally);
-        self.beside.denied.extend(site.caller.map(Caller::take_denied).unwrap_or_default());
+        let room = DENIED_MAX.saturating_sub(self.beside.denied.len());
+        let denied = site.caller.map(Caller::take_denied).unwrap_or_default();
+        self.beside.denied.extend(denied.into_iter().take(room));
         result
     }
 }
