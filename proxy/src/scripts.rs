@@ -105,6 +105,7 @@ pub fn ask_scripts(
     }
 }
 
+/// Asks a group something of the proxy's own now; its reply is awaited later.
 pub fn question(
     backend: &dyn Submit,
     asker: Asker,

@@ -15,7 +15,7 @@ use crate::{
     backend_api::{RouteError, Submit, Target},
     connection::Call,
     execute::Front,
-    scripts::{Doubt, digest},
+    scripts::{Doubt, digest, question},
     worker::Worker,
 };
 
@@ -142,16 +142,8 @@ pub async fn ask_groups(
     id: Id,
     args: Vec<Bytes>,
 ) -> Result<Vec<Reply>, RouteError> {
-    let spec = id.spec();
-    let asked: Vec<_> = backend
-        .groups()
-        .into_iter()
-        .map(|group| {
-            let target = Target::Group(group);
-            let question = Question { asker, target, spec, args: args.clone(), writes: spec.is_write() };
-            ask_this(&*backend, &question, 0)
-        })
-        .collect();
+    let groups = backend.groups().into_iter();
+    let asked: Vec<_> = groups.map(|group| question(&*backend, asker, group, id, args.clone())).collect();
     if asked.is_empty() {
         return Err(RouteError::ClusterDown("The cluster is down"));
     }
