@@ -64,7 +64,9 @@ pub enum GroupCommand {
     Replication,
     /// A command on the shards of a namespace ([`crate::namespace`]).
     Spread,
-    /// What INFO shows of a group: scripts that it stores, keys that it deleted because they had expired.
+    /// What INFO shows of a group: scripts that it stores, keys that it deleted because they had expired,
+    /// keys that commands were to read and were there, or not; then for each database its keys, and those
+    /// of them that expire.
     Figures,
 }
 

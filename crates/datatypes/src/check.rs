@@ -8,7 +8,7 @@ use crate::collection::sorted::{Scored, SortedSet};
 use crate::collection::{Elements, Large, check_due};
 use crate::json::Document;
 use crate::key;
-use crate::kv::Kv;
+use crate::kv::{EXPIRING, Kv};
 use crate::list;
 use crate::mem::MemKv;
 use crate::record::{Record, Type};
@@ -27,6 +27,7 @@ pub fn check_invariants(kv: &MemKv) {
         if let Some(head) = key::parse_head(stored) {
             counts[usize::from(head.db)] += 1;
             let record = Record::decode(value.clone()).expect("a readable record");
+            counts[usize::from(head.db | EXPIRING)] += u64::from(record.expiry_ms.is_some());
             expiring.extend(record.due().map(|when| key::expiry(when, stored)));
             if record.kind == Type::Json {
                 check_document(&record);

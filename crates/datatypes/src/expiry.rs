@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::collection;
 use crate::event::{self, Event};
 use crate::key::{self, ExpiryKey};
-use crate::kv::{Kv, KvMut, StoreError};
+use crate::kv::{EXPIRING, Kv, KvMut, StoreError};
 use crate::record::Record;
 
 /// Removes up to `limit` keys, and fields of hashes, that are due at `now_ms`. Answers how much it
@@ -54,7 +54,7 @@ fn expire(kv: &mut dyn KvMut, entry: &ExpiryKey, now_ms: u64, limit: usize) -> R
     let Some(record) = stored.filter(|record| record.due() == Some(entry.when_ms)) else { return Ok(1) };
     if !record.is_live(now_ms) {
         collection::drop_parts(kv, &entry.head, &record);
-        remove_head(kv, entry);
+        remove_head(kv, entry, &record);
         announce(kv, entry, event::EXPIRED);
         return Ok(1);
     }
@@ -64,7 +64,7 @@ fn expire(kv: &mut dyn KvMut, entry: &ExpiryKey, now_ms: u64, limit: usize) -> R
     }
     match left {
         None => {
-            remove_head(kv, entry);
+            remove_head(kv, entry, &record);
             announce(kv, entry, event::DEL);
         }
         Some(record) => {
@@ -83,9 +83,12 @@ fn announce(kv: &mut dyn KvMut, entry: &ExpiryKey, event: Event) {
     }
 }
 
-fn remove_head(kv: &mut dyn KvMut, entry: &ExpiryKey) {
+fn remove_head(kv: &mut dyn KvMut, entry: &ExpiryKey, record: &Record) {
     kv.delete(entry.head.clone());
     kv.add_key_count(entry.db, -1);
+    if record.expiry_ms.is_some() {
+        kv.add_key_count(entry.db | EXPIRING, -1);
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //!
 //! Invariants of a store written only through [`Keyspace`], [`crate::active_expire`] and
 //! [`crate::slots`]:
-//! - the key count of a database equals the number of its head records;
+//! - the key count of a database equals the number of its head records, that of those that expire
+//!   the number of its records with an expiry;
 //! - each head record that expires, or of whose fields one does, has exactly one index entry, under
 //!   the moment at which it is [`Record::due`];
 //! - each index entry points to such a record;
@@ -16,7 +17,7 @@ use crate::collection::sorted::SortedEdit;
 use crate::collection::{Edit, Large, SmallLimits, drop_parts, is_spent};
 use crate::event::{self, Event};
 use crate::key;
-use crate::kv::{Kv, KvMut, StoreError};
+use crate::kv::{EXPIRING, Kv, KvMut, StoreError};
 use crate::list::{ListEdit, ListLimit};
 use crate::random::Random;
 use crate::record::{self, Record, Type};
@@ -322,6 +323,7 @@ impl<'a> Keyspace<'a> {
         }
         self.announce_expired(&entry);
         self.reindex(&entry, None);
+        self.count_expiring(&entry, false);
         self.kv.add_key_count(entry.db, -1);
         self.kv.delete(entry.head);
     }
@@ -350,6 +352,7 @@ impl<'a> Keyspace<'a> {
         }
         self.drop_parts_unless(&entry, id);
         self.reindex(&entry, expiry.due_ms);
+        self.count_expiring(&entry, expiry.key_ms.is_some());
         if entry.stored.is_none() {
             self.kv.add_key_count(entry.db, 1);
         }
@@ -386,6 +389,13 @@ impl<'a> Keyspace<'a> {
             && record.collection_id() != kept
         {
             drop_parts(self.kv, &entry.head, record);
+        }
+    }
+
+    fn count_expiring(&mut self, entry: &Entry, expires: bool) {
+        let stored = entry.stored.as_ref().is_some_and(|record| record.expiry_ms.is_some());
+        if stored != expires {
+            self.kv.add_key_count(entry.db | EXPIRING, if expires { 1 } else { -1 });
         }
     }
 

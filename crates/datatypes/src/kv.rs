@@ -19,6 +19,9 @@ pub const DATABASES: u8 = 16;
 /// all of its keys.
 pub const SHARDS: u8 = 0x80;
 
+/// Set in the number of a database: those of its keys that expire are counted there.
+pub const EXPIRING: u8 = 0x40;
+
 /// Every database, each with that of its shards.
 pub fn databases() -> impl Iterator<Item = u8> {
     (0..DATABASES).flat_map(|db| [db, db | SHARDS])
@@ -40,7 +43,8 @@ pub trait Kv {
     /// Visits the pairs with `from <= key < to` in key order until `visit` breaks.
     fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// Exact number of keys in database `db`, expired ones that are not yet deleted included.
+    /// Exact number of keys in database `db`, expired ones that are not yet deleted included; with
+    /// [`EXPIRING`], of those that expire.
     fn key_count(&self, db: u8) -> u64;
 
     /// Something happened to a key. It is told to clients when the command's writes are committed, if

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use crate::key::{self, HeadKey};
-use crate::kv::{Kv, KvMut, SHARDS, StoreError, databases};
+use crate::kv::{EXPIRING, Kv, KvMut, SHARDS, StoreError, databases};
 use crate::record::{self, Type};
 use topology::{SLOT_COUNT, Slot};
 
@@ -82,13 +82,20 @@ pub fn flush_database(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
         return Ok(());
     }
     for db in [db, db | SHARDS] {
-        let count = kv.key_count(db);
-        if count > 0 {
+        if kv.key_count(db) > 0 {
             remove_keys(kv, db)?;
-            kv.add_key_count(db, -count.cast_signed());
+            count_none(kv, db);
+            count_none(kv, db | EXPIRING);
         }
     }
     Ok(())
+}
+
+fn count_none(kv: &mut dyn KvMut, db: u8) {
+    let count = kv.key_count(db);
+    if count > 0 {
+        kv.add_key_count(db, -count.cast_signed());
+    }
 }
 
 fn remove_keys(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
@@ -130,11 +137,9 @@ pub fn flush_all(kv: &mut dyn KvMut) {
     let (data, index) = (key::all_slots(), key::expiry_all());
     kv.delete_range(Bytes::copy_from_slice(&data.from), Bytes::copy_from_slice(&data.to));
     kv.delete_range(Bytes::copy_from_slice(&index.from), Bytes::copy_from_slice(&index.to));
-    for db in 0..=u8::MAX {
-        let count = kv.key_count(db);
-        if count > 0 {
-            kv.add_key_count(db, -count.cast_signed());
-        }
+    for db in databases() {
+        count_none(kv, db);
+        count_none(kv, db | EXPIRING);
     }
 }
 
@@ -190,11 +195,13 @@ mod tests {
         let mut kv = filled();
         flush_database(&mut kv, 1).unwrap();
         assert_eq!([0, 1, 2].map(|db| kv.key_count(db)), [100, 0, 100]);
+        assert_eq!([0, 1, 2].map(|db| kv.key_count(db | EXPIRING)), [50, 0, 50]);
         assert_eq!(walk(&mut kv, 0, 1000), (100, 100));
         assert_eq!(walk(&mut kv, 1, 1000), (0, 0));
         assert_eq!(kv.len(), 300, "200 head records and 100 index entries");
         flush_all(&mut kv);
         assert!(kv.is_empty());
         assert_eq!([0, 1, 2].map(|db| kv.key_count(db)), [0, 0, 0]);
+        assert_eq!([0, 1, 2].map(|db| kv.key_count(db | EXPIRING)), [0, 0, 0]);
     }
 }

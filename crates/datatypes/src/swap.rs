@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use crate::key;
-use crate::kv::{Kv, KvMut, StoreError};
+use crate::kv::{EXPIRING, Kv, KvMut, StoreError};
 use crate::record::Record;
 use crate::slots::next_used_slot;
 use topology::{SLOT_COUNT, Slot};
@@ -89,14 +89,19 @@ pub fn swap_databases(kv: &mut dyn KvMut, a: u8, b: u8) -> Result<bool, StoreErr
     let (Some(of_a), Some(of_b)) = (Contents::read(kv.as_kv(), a)?, Contents::read(kv.as_kv(), b)?) else {
         return Ok(false);
     };
-    let more_in_b = kv.key_count(b).cast_signed() - kv.key_count(a).cast_signed();
     of_a.remove(kv, a)?;
     of_b.remove(kv, b)?;
     of_a.write(kv, b)?;
     of_b.write(kv, a)?;
+    swap_counts(kv, a, b);
+    swap_counts(kv, a | EXPIRING, b | EXPIRING);
+    Ok(true)
+}
+
+fn swap_counts(kv: &mut dyn KvMut, a: u8, b: u8) {
+    let more_in_b = kv.key_count(b).cast_signed() - kv.key_count(a).cast_signed();
     kv.add_key_count(a, more_in_b);
     kv.add_key_count(b, -more_in_b);
-    Ok(true)
 }
 
 #[cfg(test)]

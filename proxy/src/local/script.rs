@@ -101,6 +101,7 @@ fn request(command: ProxyCommand, args: &[&[u8]]) -> Result<Request, Reply> {
 async fn fulfilled(backend: Rc<dyn Submit>, asker: Asker, (id, args): Request) -> Reply {
     let asker = Asker { protocol: Protocol::Resp2, db: 0, ..asker };
     let replies = ask_groups(backend, asker, id, args).await;
+    let replies = replies.map(|replies| replies.into_iter().map(|(_, reply)| reply).collect());
     replies.map_or_else(|error| Reply::error(error.to_string()), |replies| merged(id, replies))
 }
 
@@ -141,18 +142,18 @@ pub async fn ask_groups(
     asker: Asker,
     id: Id,
     args: Vec<Bytes>,
-) -> Result<Vec<Reply>, RouteError> {
-    let groups = backend.groups().into_iter();
-    let asked: Vec<_> = groups.map(|group| question(&*backend, asker, group, id, args.clone())).collect();
+) -> Result<Vec<(GroupId, Reply)>, RouteError> {
+    let ask = |group| (group, question(&*backend, asker, group, id, args.clone()));
+    let asked: Vec<_> = backend.groups().into_iter().map(ask).collect();
     if asked.is_empty() {
         return Err(RouteError::ClusterDown("The cluster is down"));
     }
     let mut replies = Vec::with_capacity(asked.len());
-    for answer in asked {
+    for (group, answer) in asked {
         let bytes = answer.await?;
         let reply = resp::parse(&bytes, Protocol::Resp2).ok().flatten();
-        replies
-            .push(reply.map_or_else(|| Reply::error("ERR malformed answer of a storage node"), |(r, _)| r));
+        let malformed = || Reply::error("ERR malformed answer of a storage node");
+        replies.push((group, reply.map_or_else(malformed, |(reply, _)| reply)));
     }
     Ok(replies)
 }

@@ -21,7 +21,10 @@ use commands::{
     wire::{self, WireCommand},
 };
 use daemon::env::Clock;
-use datatypes::{Limits, Reader, key, kv::SHARDS};
+use datatypes::{
+    Kv as _, Limits, Reader, key,
+    kv::{EXPIRING, SHARDS},
+};
 use proto::v1::{Aside, Batch, Refusal};
 use raft_rocks::Raft;
 use resp::{Protocol, Reply};
@@ -378,11 +381,15 @@ impl Execution<'_> {
     fn figures(&mut self) -> Outcome {
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
         let scripts = scripts::stored_count(&mut view);
+        let counts: Vec<u64> =
+            (0..DATABASES as u8).flat_map(|db| [db, db | EXPIRING].map(|db| view.key_count(db))).collect();
         let seen = view.discard();
         let expired = self.stats.expired_keys.load(Ordering::Relaxed);
         let Lookups { hits, misses } = self.overlay.lookups;
-        let shown =
-            |scripts| Reply::Array([scripts, expired, hits, misses].map(|n| Reply::Int(n as i64)).into());
+        let shown = |scripts| {
+            let numbers = [scripts, expired, hits, misses].into_iter().chain(counts);
+            Reply::Array(numbers.map(|number| Reply::Int(number as i64)).collect())
+        };
         (scripts.map(shown).map_err(CommandError::Store), seen)
     }
 

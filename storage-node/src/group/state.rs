@@ -26,17 +26,20 @@ use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
 /// Databases per group.
 pub const DATABASES: usize = 16;
 
-/// One count for each database, then one for the shards of each.
-pub const COUNTS: usize = 2 * DATABASES;
+/// One count for each database, then one for the shards of each; then those of the keys that expire.
+pub const COUNTS: usize = 2 * ALL_KEYS;
+const ALL_KEYS: usize = 2 * DATABASES;
 
 /// The place of a database among counts.
 pub fn count_of(db: u8) -> usize {
-    usize::from(db) % DATABASES + if db & kv::SHARDS == 0 { 0 } else { DATABASES }
+    let place = |bit: u8, at: usize| if db & bit == 0 { 0 } else { at };
+    usize::from(db) % DATABASES + place(kv::SHARDS, DATABASES) + place(kv::EXPIRING, ALL_KEYS)
 }
 
 /// The database that is counted at a place.
 pub fn counted(at: usize) -> u8 {
-    (at % DATABASES) as u8 | if at < DATABASES { 0 } else { kv::SHARDS }
+    let bit = |every: usize, bit: u8| if at / every % 2 == 0 { 0 } else { bit };
+    (at % DATABASES) as u8 | bit(DATABASES, kv::SHARDS) | bit(ALL_KEYS, kv::EXPIRING)
 }
 
 /// Numbers of keys. Stored as a list, to which later builds may append.
@@ -65,7 +68,7 @@ impl KeyCounts {
 
     /// Of all databases, shards of namespaces included.
     pub fn sum(&self) -> u64 {
-        self.0.iter().sum()
+        self.0[..ALL_KEYS].iter().sum()
     }
 
     fn add(&mut self, db: u8, delta: i64) {

@@ -107,6 +107,31 @@ async fn databases_are_separate() {
 }
 
 #[tokio::test]
+async fn info_counts_keys_and_those_that_expire() {
+    let cluster = cluster::shared().await;
+    let mut connection = in_database(&cluster, 12).await;
+    for (command, shown) in [
+        ("MSET lasting:1 v lasting:2 v lasting:3 v", "db12:keys=3,expires=0\r\n"),
+        ("SET brief:1 v EX 1000", "db12:keys=4,expires=1\r\n"),
+        ("HSET brief:2 f v", "db12:keys=5,expires=1\r\n"),
+        ("EXPIRE brief:2 1000", "db12:keys=5,expires=2\r\n"),
+        ("SET brief:1 w KEEPTTL", "db12:keys=5,expires=2\r\n"),
+        ("PERSIST brief:1", "db12:keys=5,expires=1\r\n"),
+        ("DEL brief:2", "db12:keys=4,expires=0\r\n"),
+        ("EXPIRE lasting:1 1000", "db12:keys=4,expires=1\r\n"),
+        ("EXPIRE lasting:1 -1", "db12:keys=3,expires=0\r\n"),
+    ] {
+        let reply = connection.run(command).await.unwrap();
+        assert!(reply.error().is_none(), "{command}: {reply}");
+        let info = connection.run("INFO keyspace").await.unwrap().to_string();
+        assert!(info.contains(shown), "{shown} after {command}: {info}");
+    }
+    connection.run("FLUSHDB").await.unwrap();
+    let info = connection.run("INFO keyspace").await.unwrap().to_string();
+    assert!(!info.contains("db12:"), "{info}");
+}
+
+#[tokio::test]
 async fn expired_data_leaves_the_disk() {
     const KEYS: usize = 300;
     let cluster = cluster::shared().await;

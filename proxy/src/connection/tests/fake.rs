@@ -75,7 +75,12 @@ impl Fake {
                 let mine = |key: &[u8]| Target::Group(group_of(slot_of(key))) == command.target;
                 Reply::Int(data.keys().filter(|(at, key)| *at == db && mine(key)).count() as i64)
             }
-            Id::Figures => Reply::Array(vec![Reply::Int(1), Reply::Int(2)]),
+            Id::Figures => {
+                let mine = |key: &[u8]| Target::Group(group_of(slot_of(key))) == command.target;
+                let keys = |db| data.keys().filter(|(at, key)| *at == db && mine(key)).count() as i64;
+                let counts = (0..commands::DATABASES).flat_map(|db| [keys(db), 0]);
+                Reply::Array([1, 2, 3, 4].into_iter().chain(counts).map(Reply::Int).collect())
+            }
             Id::Scan => {
                 let Target::Slot(first) = command.target else { panic!("SCAN goes to a slot") };
                 let end: u16 = std::str::from_utf8(args[1]).unwrap().parse().unwrap();

@@ -5,15 +5,15 @@ mod commands;
 
 use std::{collections::BTreeSet, fmt::Write as _, rc::Rc, sync::Arc, sync::atomic::Ordering::Relaxed};
 
-use ::commands::{DATABASES, Id, Merge};
-use resp::{Protocol, Reply, number::parse_i64};
+use ::commands::{DATABASES, Id};
+use resp::{Protocol, Reply};
 use tokio::time::{Duration, timeout};
 use topology::GroupId;
 
 use super::{connection::REDIS_VERSION, is, script::ask_groups};
 use crate::{
     accounts::Reason,
-    ask::{Asker, ask_all},
+    ask::Asker,
     clients::{ClientInfo, Side},
     connection::Call,
     execute::Front,
@@ -51,17 +51,17 @@ pub struct Inquiry {
     side: Side,
     asker: Asker,
     /// Whose keys are counted.
-    groups: Vec<GroupId>,
+    in_view: Vec<GroupId>,
 }
 
 impl Inquiry {
     pub fn of(front: &Front) -> Self {
         Self {
+            in_view: front.view(),
             worker: front.conn.worker.clone(),
             client: front.conn.info.clone(),
             side: front.session.side,
             asker: front.asker(),
-            groups: front.view(),
         }
     }
 
@@ -69,18 +69,9 @@ impl Inquiry {
     pub async fn answer(&self, args: &[&[u8]]) -> Reply {
         let wanted = wanted(args);
         let figures = self.figures(&wanted).await;
-        let mut text = self.text(&wanted, &figures);
-        if self.counts_keys(&wanted) {
-            for (db, keys) in self.key_counts().await {
-                if keys > 0 {
-                    line(&mut text, format_args!("db{db}:keys={keys}"));
-                }
-            }
-        }
-        verbatim(text)
+        verbatim(self.text(&wanted, &figures))
     }
 
-    /// All but the numbers of keys.
     fn text(&self, wanted: &BTreeSet<&str>, figures: &Figures) -> String {
         let sections = SECTIONS.iter().filter(|(section, _)| wanted.contains(section));
         sections.map(|(section, _)| self.render(section, figures)).collect::<Vec<_>>().join("\r\n")
@@ -91,27 +82,21 @@ impl Inquiry {
         let asker = Asker { protocol: Protocol::Resp2, db: 0, ..self.asker };
         let asked = ask_groups(self.worker.backend.clone(), asker, Id::Figures, Vec::new());
         match asks_groups(wanted) {
-            true => timeout(FIGURES_PATIENCE, asked).await.map_or(None, Result::ok).and_then(added),
+            true => {
+                let answers = timeout(FIGURES_PATIENCE, asked).await.ok()?.ok()?;
+                added(answers, &self.in_view)
+            }
             false => None,
         }
     }
 
-    fn counts_keys(&self, wanted: &BTreeSet<&str>) -> bool {
-        wanted.contains("keyspace") && !self.groups.is_empty()
-    }
-
-    /// Keys of each database; those whose groups do not answer are left out.
-    async fn key_counts(&self) -> Vec<(u8, i64)> {
-        let databases = if self.side == Side::Cluster { 1 } else { DATABASES };
-        let counts = (0..databases).map(|db| async move {
-            let asker = Asker { db, ..self.asker };
-            let backend = &*self.worker.backend;
-            let reply =
-                ask_all(backend, asker, &self.groups, Id::Dbsize.spec(), &[], Merge::Sum).await.ok()?;
-            let keys = parse_i64(reply.strip_prefix(b":")?.strip_suffix(b"\r\n")?)?;
-            Some((db, keys))
-        });
-        futures::future::join_all(counts).await.into_iter().flatten().collect()
+    /// Clients of the cluster's side see one database.
+    fn keyspace(&self, figures: &Figures) -> Fields {
+        let shown = if self.side == Side::Cluster { 1 } else { usize::from(DATABASES) };
+        let counts = figures.iter().flat_map(|told| told.databases.iter().take(shown).enumerate());
+        let used = counts.filter(|(_, count)| count.keys > 0);
+        used.map(|(db, Count { keys, expires })| (format!("db{db}"), format!("keys={keys},expires={expires}")))
+            .collect()
     }
 
     fn render(&self, section: &str, figures: &Figures) -> String {
@@ -131,6 +116,7 @@ impl Inquiry {
             "errorstats" => commands::errors(shared),
             "latencystats" => commands::latencies(shared),
             "cluster" => fields([("cluster_enabled", u8::from(self.side == Side::Cluster).to_string())]),
+            "keyspace" => self.keyspace(figures),
             _ => Vec::new(),
         };
         for (name, value) in fields {
@@ -163,7 +149,7 @@ impl Inquiry {
 pub fn run(front: &mut Front, args: &[&[u8]], call: Call) {
     let inquiry = Inquiry::of(front);
     let wanted = wanted(args);
-    if !inquiry.counts_keys(&wanted) && !asks_groups(&wanted) {
+    if !asks_groups(&wanted) {
         return front.reply(&verbatim(inquiry.text(&wanted, &None)));
     }
     let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
@@ -181,19 +167,27 @@ struct Told {
     expired_keys: u64,
     hits: u64,
     misses: u64,
+    databases: [Count; DATABASES as usize],
+}
+
+/// Keys of a database, and those of them that expire.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    keys: u64,
+    expires: u64,
 }
 
 /// Of all groups; `None`: not every one has told.
 type Figures = Option<Told>;
 
 fn asks_groups(wanted: &BTreeSet<&str>) -> bool {
-    wanted.contains("memory") || wanted.contains("stats")
+    ["memory", "stats", "keyspace"].iter().any(|section| wanted.contains(section))
 }
 
 /// Groups have scripts in common, and keys of their own.
-fn added(answers: Vec<Reply>) -> Figures {
+fn added(answers: Vec<(GroupId, Reply)>, in_view: &[GroupId]) -> Figures {
     let mut sum = Told::default();
-    for answer in answers {
+    for (group, answer) in answers {
         let Reply::Array(numbers) = answer else { return None };
         let number = |at: usize| match numbers.get(at) {
             Some(Reply::Int(number)) => u64::try_from(*number).ok(),
@@ -203,6 +197,13 @@ fn added(answers: Vec<Reply>) -> Figures {
         sum.expired_keys += number(1)?;
         sum.hits += number(2)?;
         sum.misses += number(3)?;
+        if !in_view.contains(&group) {
+            continue;
+        }
+        for (db, count) in sum.databases.iter_mut().enumerate() {
+            count.keys += number(4 + 2 * db)?;
+            count.expires += number(5 + 2 * db)?;
+        }
     }
     Some(sum)
 }
