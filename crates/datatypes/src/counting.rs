@@ -30,6 +30,14 @@ impl Kv for Counting {
         })
     }
 
+    fn scan_back(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.reads += 1;
+        self.kv.scan_back(from, to, &mut |key, value| {
+            self.pairs += 1;
+            visit(key, value)
+        })
+    }
+
     fn key_count(&self, db: u8) -> u64 {
         self.kv.key_count(db)
     }

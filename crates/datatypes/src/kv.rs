@@ -43,6 +43,9 @@ pub trait Kv {
     /// Visits the pairs with `from <= key < to` in key order until `visit` breaks.
     fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
+    /// Likewise in descending order.
+    fn scan_back(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
     /// Exact number of keys in database `db`, expired ones that are not yet deleted included; with
     /// [`EXPIRING`], of those that expire.
     fn key_count(&self, db: u8) -> u64;

@@ -1,6 +1,6 @@
 //! The map in memory: for tests, here and in other crates, and for benchmarks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
@@ -43,6 +43,10 @@ struct Mark {
 }
 
 impl MemKv {
+    fn range(&self, from: &[u8], to: &[u8]) -> btree_map::Range<'_, Bytes, Bytes> {
+        self.map.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to.max(from))))
+    }
+
     /// Runs `work`; when it fails, everything it wrote is undone.
     pub fn transact<T, E>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         self.undo = Some(Undo { changes: Vec::new(), counts: self.counts.clone() });
@@ -104,15 +108,12 @@ impl Kv for MemKv {
     }
 
     fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        if from >= to {
-            return Ok(());
-        }
-        let range = self.map.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
-        for (key, value) in range {
-            if let ControlFlow::Break(()) = visit(key, value) {
-                break;
-            }
-        }
+        let _ = self.range(from, to).try_for_each(|(key, value)| visit(key, value));
+        Ok(())
+    }
+
+    fn scan_back(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let _ = self.range(from, to).rev().try_for_each(|(key, value)| visit(key, value));
         Ok(())
     }
 

@@ -12,11 +12,13 @@
 //! namespaces := version:u64le  JSON                           present when namespaces changed
 //! ```
 //!
+//! Of several operations on one key, only the last is part of the entry.
+//!
 //! `term` is the term the commands were evaluated in; an entry that ended up under another term is
 //! not applied. Decoding is total: bytes that do not parse stop the group, they never panic.
 
 use bytes::{Buf, Bytes};
-use commands::wire::{put_bytes, put_varint};
+use commands::wire::{put_bytes, put_varint, take_bytes};
 use topology::Namespaces;
 
 const VERSION: u8 = 1;
@@ -38,6 +40,7 @@ pub type SlotRanges = Vec<(u16, u16)>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     ops: usize,
+    superseded: usize,
     counts: usize,
     sessions: usize,
 }
@@ -47,6 +50,7 @@ impl Mark {
     pub fn less(&self, front: &Self) -> Self {
         Self {
             ops: self.ops - front.ops,
+            superseded: self.superseded - front.superseded,
             counts: self.counts - front.counts,
             sessions: self.sessions - front.sessions,
         }
@@ -57,6 +61,10 @@ impl Mark {
 #[derive(Default)]
 pub struct EffectsBuilder {
     ops: Vec<u8>,
+    /// Where the operations begin, counted over all entries.
+    start: u64,
+    /// Places of operations that were followed by another one on the same key; also of some that left before.
+    superseded: Vec<u64>,
     counts: Vec<u8>,
     sessions: Vec<u8>,
     slots: Vec<u8>,
@@ -64,6 +72,18 @@ pub struct EffectsBuilder {
 }
 
 impl EffectsBuilder {
+    /// The place of the next operation, counted over all entries.
+    pub fn place(&self) -> u64 {
+        self.start + self.ops.len() as u64
+    }
+
+    /// The operation at that place, on one key, is followed by another one.
+    pub fn supersede(&mut self, place: u64) {
+        if place >= self.start {
+            self.superseded.push(place);
+        }
+    }
+
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         self.ops.push(OP_PUT);
         put_bytes(&mut self.ops, key);
@@ -114,19 +134,28 @@ impl EffectsBuilder {
         self.namespaces.extend_from_slice(&json);
     }
 
-    /// The present end of operations, counts and sessions.
+    /// The present end of all that is collected.
     pub fn mark(&self) -> Mark {
-        Mark { ops: self.ops.len(), counts: self.counts.len(), sessions: self.sessions.len() }
+        Mark {
+            ops: self.ops.len(),
+            superseded: self.superseded.len(),
+            counts: self.counts.len(),
+            sessions: self.sessions.len(),
+        }
     }
 
     /// Splits off what was there at `mark`; changes of slots and namespaces belong to it.
     pub fn split(&mut self, mark: &Mark) -> Self {
-        let split = |section: &mut Vec<u8>, at: usize| {
+        fn split<T>(section: &mut Vec<T>, at: usize) -> Vec<T> {
             let rest = section.split_off(at);
             std::mem::replace(section, rest)
-        };
+        }
+        let start = self.start;
+        self.start += mark.ops as u64;
         Self {
+            start,
             ops: split(&mut self.ops, mark.ops),
+            superseded: split(&mut self.superseded, mark.superseded),
             counts: split(&mut self.counts, mark.counts),
             sessions: split(&mut self.sessions, mark.sessions),
             slots: std::mem::take(&mut self.slots),
@@ -143,6 +172,7 @@ impl EffectsBuilder {
     /// Forgets the operations and counts added since `mark`; no session ended since.
     pub fn rewind(&mut self, mark: Mark) {
         self.ops.truncate(mark.ops);
+        self.superseded.truncate(mark.superseded);
         self.counts.truncate(mark.counts);
     }
 
@@ -156,6 +186,7 @@ impl EffectsBuilder {
 
     /// The entry; the builder is empty afterwards and keeps its buffers.
     pub fn finish(&mut self, term: u64, time_ms: u64) -> Bytes {
+        self.drop_superseded();
         let mut out = Vec::with_capacity(HEAD_BYTES + 20 + self.len());
         out.push(VERSION);
         for n in [term, time_ms] {
@@ -172,6 +203,39 @@ impl EffectsBuilder {
         }
         Bytes::from(out)
     }
+
+    /// Leaves the operations that no later one makes pointless; those behind come from another place.
+    fn drop_superseded(&mut self) {
+        self.superseded.sort_unstable();
+        let start = self.start;
+        self.start = self.place();
+        let (mut at, mut kept) = (0, 0);
+        for place in self.superseded.drain(..).filter_map(|place| place.checked_sub(start)) {
+            let dead = place as usize;
+            let len = self.ops.get(dead..).and_then(op_len).expect("an operation on one key");
+            self.ops.copy_within(at..dead, kept);
+            kept += dead - at;
+            at = dead + len;
+        }
+        if at > 0 {
+            self.ops.copy_within(at.., kept);
+            self.ops.truncate(kept + self.ops.len() - at);
+        }
+    }
+}
+
+/// Bytes of the operation that `ops` begins with, if it is on one key.
+fn op_len(ops: &[u8]) -> Option<usize> {
+    let (&kind, mut rest) = ops.split_first()?;
+    let strings = match kind {
+        OP_PUT => 2,
+        OP_DELETE => 1,
+        _ => return None,
+    };
+    for _ in 0..strings {
+        take_bytes(&mut rest).ok()?;
+    }
+    Some(ops.len() - rest.len())
 }
 
 /// One change of the key-value state.
@@ -346,6 +410,60 @@ mod tests {
         assert_eq!((sessions[0].seq, sessions[0].acked, sessions[1].seq), (5, 4, 0));
         assert_eq!(effects.slots().unwrap(), Some((9, vec![(0, 5), (7, 16383)])));
         assert_eq!(effects.namespaces().unwrap(), Some((10, Namespaces::default())));
+    }
+
+    fn ops(entry: &Bytes) -> Vec<Op> {
+        Effects::decode(entry).unwrap().ops().collect::<Result<_, _>>().unwrap()
+    }
+
+    fn put(key: &'static str, value: &'static str) -> Op {
+        Op::Put(key.into(), value.into())
+    }
+
+    #[test]
+    fn only_the_last_operation_on_a_key_is_part_of_an_entry() {
+        let mut b = EffectsBuilder::default();
+        let first = b.place();
+        b.put(b"k", b"1");
+        b.put(b"other", b"o");
+        b.supersede(first);
+        let second = b.place();
+        b.delete(b"k");
+        b.supersede(second);
+        let third = b.place();
+        b.put(b"k", b"3");
+        let mark = b.mark();
+        b.supersede(third);
+        b.put(b"k", b"undone");
+        b.rewind(mark);
+        assert_eq!(ops(&b.finish(1, 1)), [put("other", "o"), put("k", "3")]);
+        // The next entry knows nothing of this one.
+        b.supersede(third);
+        b.put(b"k", b"4");
+        assert_eq!(ops(&b.finish(1, 1)), [put("k", "4")]);
+    }
+
+    #[test]
+    fn what_leaves_first_keeps_what_is_superseded_later() {
+        let mut b = EffectsBuilder::default();
+        b.put(b"gone", b"before");
+        b.finish(1, 1);
+        let first = b.place();
+        b.put(b"k", b"1");
+        b.supersede(first);
+        let second = b.place();
+        b.put(b"k", b"2");
+        let front = b.mark();
+        b.supersede(second);
+        let third = b.place();
+        b.put(b"k", b"3");
+        let within = b.mark();
+        b.supersede(third);
+        b.put(b"k", b"4");
+        let mut split = b.split(&front);
+        assert_eq!(ops(&split.finish(1, 1)), [put("k", "2")]);
+        b.rewind(within.less(&front));
+        assert_eq!(ops(&b.finish(1, 1)), [put("k", "3")]);
     }
 
     #[test]

@@ -166,6 +166,7 @@ impl GroupState {
     pub fn scan<T: Copy>(
         &self,
         upper: &Layer<T>,
+        direction: Direction,
         from: &[u8],
         to: &[u8],
         visit: &mut Visit<'_>,
@@ -178,14 +179,19 @@ impl GroupState {
         let frozen = self.frozen.as_deref().filter(|_| self.flushing).unwrap_or(&empty);
         let (mut above, mut middle, mut below) = (upper.order(), self.delta.order(), frozen.order());
         let mut layers = [
-            Walk::new(upper, &mut above, from, to),
-            Walk::new(&self.delta, &mut middle, from, to),
-            Walk::new(frozen, &mut below, from, to),
+            Walk::new(upper, &mut above, direction, from, to),
+            Walk::new(&self.delta, &mut middle, direction, from, to),
+            Walk::new(frozen, &mut below, direction, from, to),
         ];
         let mut stored = self.db.range(from, to);
+        if direction == Direction::Backward {
+            stored.seek_to_last();
+        }
         loop {
             let in_memory = layers.iter().filter_map(|layer| layer.next.map(|(key, _)| &key[..]));
-            let Some(key) = in_memory.chain(stored.key()).min() else { break };
+            let keys = in_memory.chain(stored.key());
+            let next = if direction == Direction::Forward { keys.min() } else { keys.max() };
+            let Some(key) = next else { break };
             // The newest layer that mentions the key decides.
             let decision = layers.iter().find_map(|layer| layer.mentions(key));
             let value = decision.unwrap_or_else(|| stored.value());
@@ -194,8 +200,10 @@ impl GroupState {
             }
             let in_stored = stored.key() == Some(key);
             layers.iter_mut().for_each(|layer| layer.pass(key));
-            if in_stored {
-                stored.next();
+            match direction {
+                _ if !in_stored => {}
+                Direction::Forward => stored.next(),
+                Direction::Backward => stored.prev(),
             }
         }
         stored.status()
@@ -282,6 +290,13 @@ impl GroupState {
 type Clears<'a> = Box<dyn Fn(&[u8]) -> bool + 'a>;
 type Point<'a> = (&'a Key, Option<&'a Bytes>);
 
+/// The order of a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Forward,
+    Backward,
+}
+
 /// A walk over a range of one layer.
 struct Walk<'a> {
     next: Option<Point<'a>>,
@@ -290,13 +305,19 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new<T: Copy>(layer: &'a Layer<T>, order: &'a mut Order, from: &[u8], to: &[u8]) -> Self {
-        let mut rest = layer.walk(order, from, to);
-        Self {
-            next: rest.next(),
-            rest: Box::new(rest),
-            clears: Box::new(|key| layer.clearing(key).is_some()),
-        }
+    fn new<T: Copy>(
+        layer: &'a Layer<T>,
+        order: &'a mut Order,
+        direction: Direction,
+        from: &[u8],
+        to: &[u8],
+    ) -> Self {
+        let walk = layer.walk(order, from, to);
+        let mut rest: Box<dyn Iterator<Item = Point<'a>> + 'a> = match direction {
+            Direction::Forward => Box::new(walk),
+            Direction::Backward => Box::new(walk.rev()),
+        };
+        Self { next: rest.next(), rest, clears: Box::new(|key| layer.clearing(key).is_some()) }
     }
 
     /// What the layer says about a key that no walk has passed yet, if anything.

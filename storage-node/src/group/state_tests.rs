@@ -168,9 +168,18 @@ impl World {
             })
             .unwrap();
             view.discard();
-            let range = self.model.range(Bytes::from(from)..Bytes::from(to));
+            let range = self.model.range(Bytes::copy_from_slice(&from)..Bytes::copy_from_slice(&to));
             let expected: Vec<_> = range.map(|(k, v)| (k.clone(), v.clone())).collect();
             assert_eq!(found, expected);
+            let mut found = Vec::new();
+            let mut view = self.view();
+            view.scan_back(&from, &to, &mut |k, v| {
+                found.insert(0, (Bytes::copy_from_slice(k), Bytes::copy_from_slice(v)));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            view.discard();
+            assert_eq!(found, expected, "backwards");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a command sees and changes: committed state under the overlay of writes in flight.
 
-use std::{cell::Cell, ops::ControlFlow};
+use std::cell::Cell;
 
 use bytes::Bytes;
 use datatypes::Event;
@@ -11,7 +11,7 @@ use super::{
     effects::{EffectsBuilder, Mark},
     idle::LastUses,
     memory::{Found, Layer},
-    state::{COUNTS, GroupState, count_of, counted},
+    state::{COUNTS, Direction, GroupState, count_of, counted},
     tracking::Told,
 };
 use crate::events::{Announced, ChangedKeys};
@@ -19,10 +19,18 @@ use crate::events::{Announced, ChangedKeys};
 /// Number of an entry of this leadership, counted from 1; 0 stands for committed state.
 pub type EntryId = u64;
 
+/// What wrote something in the overlay.
+#[derive(Debug, Clone, Copy)]
+pub struct Tag {
+    eid: EntryId,
+    /// Where the operation is ([`EffectsBuilder::place`]).
+    place: u64,
+}
+
 /// Writes evaluated but not applied yet, tagged with the entry that carries them.
 #[derive(Default)]
 pub struct Overlay {
-    pub layer: Layer<EntryId>,
+    pub layer: Layer<Tag>,
     /// Key count changes in flight.
     pub counts: [i64; COUNTS],
     /// The entry that changed the count of each database last.
@@ -50,9 +58,9 @@ impl Overlay {
     /// Forgets what entries up to `eid` wrote: it is in the committed state now.
     pub fn settle(&mut self, eid: EntryId, written: &Written) {
         for key in &written.keys {
-            self.layer.forget(key, |tag| tag <= eid);
+            self.layer.forget(key, |tag| tag.eid <= eid);
         }
-        self.layer.forget_cleared(|tag| tag <= eid);
+        self.layer.forget_cleared(|tag| tag.eid <= eid);
         for (db, delta) in written.counts.iter().enumerate() {
             self.counts[db] -= delta;
         }
@@ -147,11 +155,11 @@ impl Paused {
     pub fn settle(&mut self, eid: EntryId) {
         for undo in &mut self.undo {
             match undo {
-                Undo::Point(_, previous) if previous.as_ref().is_some_and(|(_, tag)| *tag <= eid) => {
+                Undo::Point(_, previous) if previous.as_ref().is_some_and(|(_, tag)| tag.eid <= eid) => {
                     *previous = None;
                 }
                 Undo::Point(..) => {}
-                Undo::Layer(layer) => layer.forget_all(|tag| tag <= eid),
+                Undo::Layer(layer) => layer.forget_all(|tag| tag.eid <= eid),
             }
         }
     }
@@ -182,9 +190,9 @@ struct Moment {
 }
 
 enum Undo {
-    Point(Bytes, Option<(Option<Bytes>, EntryId)>),
+    Point(Bytes, Option<(Option<Bytes>, Tag)>),
     /// A cleared range cannot be undone point by point: the layer as it was.
-    Layer(Box<Layer<EntryId>>),
+    Layer(Box<Layer<Tag>>),
 }
 
 impl<'a> View<'a> {
@@ -273,13 +281,35 @@ impl<'a> View<'a> {
         }
     }
 
+    fn walk(
+        &mut self,
+        direction: Direction,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        if !self.overlay.layer.is_empty() {
+            // Whatever is in flight may belong to the range.
+            self.saw(self.overlay.latest);
+        }
+        let scanned = self.state.scan(&self.overlay.layer, direction, from, to, visit);
+        scanned.map_err(|error| StoreError(error.to_string()))
+    }
+
+    fn tag(&self) -> Tag {
+        Tag { eid: self.eid, place: self.effects.place() }
+    }
+
     fn saw(&self, eid: EntryId) {
         self.seen.set(self.seen.get().max(eid));
     }
 
-    fn set(&mut self, key: Bytes, value: Option<Bytes>) {
+    fn set(&mut self, key: Bytes, value: Option<Bytes>, tag: Tag) {
         self.overlay.latest = self.eid;
-        let previous = self.overlay.layer.set(key.clone(), value, self.eid);
+        let previous = self.overlay.layer.set(key.clone(), value, tag);
+        if let Some((_, tag)) = &previous {
+            self.effects.supersede(tag.place);
+        }
         self.undo.push(Undo::Point(key.clone(), previous));
         self.written.keys.push(key);
     }
@@ -288,9 +318,9 @@ impl<'a> View<'a> {
 impl Kv for View<'_> {
     fn get(&mut self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.overlay.layer.get(key) {
-            Found::Here(value, eid) => {
+            Found::Here(value, tag) => {
                 // Its own writes of this command count as seen: they commit together.
-                self.saw(eid);
+                self.saw(tag.eid);
                 Ok(value)
             }
             Found::Below => self.state.get(key).map_err(|e| StoreError(e.to_string())),
@@ -298,12 +328,11 @@ impl Kv for View<'_> {
     }
 
     fn scan(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        if !self.overlay.layer.is_empty() {
-            // Whatever is in flight may belong to the range.
-            self.saw(self.overlay.latest);
-        }
-        let mut visit = |key: &[u8], value: &[u8]| -> ControlFlow<()> { visit(key, value) };
-        self.state.scan(&self.overlay.layer, from, to, &mut visit).map_err(|e| StoreError(e.to_string()))
+        self.walk(Direction::Forward, from, to, visit)
+    }
+
+    fn scan_back(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.walk(Direction::Backward, from, to, visit)
     }
 
     fn key_count(&self, db: u8) -> u64 {
@@ -341,16 +370,19 @@ impl Kv for View<'_> {
 
 impl KvMut for View<'_> {
     fn put(&mut self, key: Bytes, value: Bytes) {
+        let tag = self.tag();
         self.effects.put(&key, &value);
-        self.set(key, Some(value));
+        self.set(key, Some(value), tag);
     }
 
     fn delete(&mut self, key: Bytes) {
+        let tag = self.tag();
         self.effects.delete(&key);
-        self.set(key, None);
+        self.set(key, None, tag);
     }
 
     fn delete_range(&mut self, from: Bytes, to: Bytes) {
+        let tag = self.tag();
         self.effects.delete_range(&from, &to);
         self.written.flushed |= datatypes::key::spans_heads(&from);
         // Undone in reverse, so the first copy of the layer undoes every later range as well, and
@@ -360,7 +392,7 @@ impl KvMut for View<'_> {
             self.undo.push(Undo::Layer(Box::new(self.overlay.layer.clone())));
         }
         self.overlay.latest = self.eid;
-        self.overlay.layer.clear_range(from, to, self.eid);
+        self.overlay.layer.clear_range(from, to, tag);
     }
 
     fn modified(&mut self, head: &[u8]) {

@@ -24,6 +24,10 @@ impl Kv for Telling<'_> {
         self.kv.scan(from, to, visit)
     }
 
+    fn scan_back(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.kv.scan_back(from, to, visit)
+    }
+
     fn key_count(&self, db: u8) -> u64 {
         self.kv.key_count(db)
     }

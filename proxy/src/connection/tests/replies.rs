@@ -190,9 +190,12 @@ fn figures_are_those_of_the_process() {
         client.ask(MSET, "+OK\r\n").await;
         client.send("info\r\n").await;
         let info = client.text().await;
-        for line in
-            ["redis_mode:standalone\r\n", "connected_clients:1\r\n", "db0:keys=4,expires=0\r\n", "loading:0\r\n"]
-        {
+        for line in [
+            "redis_mode:standalone\r\n",
+            "connected_clients:1\r\n",
+            "db0:keys=4,expires=0\r\n",
+            "loading:0\r\n",
+        ] {
             assert!(info.contains(line), "{line} in {info}");
         }
         assert!(info.find("used_memory:") < info.find("used_memory_human:"));

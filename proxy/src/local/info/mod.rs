@@ -95,8 +95,10 @@ impl Inquiry {
         let shown = if self.side == Side::Cluster { 1 } else { usize::from(DATABASES) };
         let counts = figures.iter().flat_map(|told| told.databases.iter().take(shown).enumerate());
         let used = counts.filter(|(_, count)| count.keys > 0);
-        used.map(|(db, Count { keys, expires })| (format!("db{db}"), format!("keys={keys},expires={expires}")))
-            .collect()
+        used.map(|(db, Count { keys, expires })| {
+            (format!("db{db}"), format!("keys={keys},expires={expires}"))
+        })
+        .collect()
     }
 
     fn render(&self, section: &str, figures: &Figures) -> String {

@@ -52,7 +52,7 @@ impl Order {
         self.sorted.len() + self.recent.len()
     }
 
-    fn range<'a>(&'a mut self, from: &[u8], to: &[u8]) -> impl Iterator<Item = &'a Key> + use<'a> {
+    fn range<'a>(&'a mut self, from: &[u8], to: &[u8]) -> impl DoubleEndedIterator<Item = &'a Key> + use<'a> {
         if from.first() != Some(&SYSTEM_KEYS) {
             self.sorted.extend(self.recent.drain(..));
         }
@@ -181,7 +181,7 @@ impl<T: Copy> Layer<T> {
         order: &'a mut Order,
         from: &[u8],
         to: &[u8],
-    ) -> impl Iterator<Item = (&'a Key, Option<&'a Bytes>)> + use<'a, T> {
+    ) -> impl DoubleEndedIterator<Item = (&'a Key, Option<&'a Bytes>)> + use<'a, T> {
         let living =
             |key: &Key| self.points.get_key_value(&key[..]).map(|(key, (value, _))| (key, value.as_ref()));
         order.range(from, to).filter_map(living)

@@ -73,19 +73,29 @@ pub struct Selected {
     pub offset: u64,
 }
 
-/// The last separator of a level that lies before something, or the start of the level.
+/// A separator of a level, or the start of the level.
+#[derive(Debug, Clone)]
+struct Separator {
+    key: Option<KeyBuf>,
+    /// Up to the next one.
+    weight: u64,
+}
+
+/// A separator, and how much lies before it.
 #[derive(Debug, Clone)]
 struct Step {
-    key: Option<KeyBuf>,
-    /// Up to the next separator.
-    weight: u64,
-    /// Weight of all entries before it.
+    separator: Separator,
     rank: u64,
 }
 
 impl Step {
     fn from(&self) -> &[u8] {
-        self.key.as_deref().unwrap_or_default()
+        self.separator.key.as_deref().unwrap_or_default()
+    }
+
+    /// The rank of the next separator.
+    fn end(&self) -> u64 {
+        self.rank.saturating_add(self.separator.weight)
     }
 }
 
@@ -165,9 +175,8 @@ impl Ranked {
         let Some(old) = self.get(kv.as_kv(), key)? else { return self.put_new(kv, key, value) };
         let (old, new) = (self.weight_of(&old)?, self.weight_of(value)?);
         if old != new {
-            let path = self.descend(kv.as_kv(), |separator, _| separator <= key)?;
-            for (level, step) in (1..).zip(&path) {
-                self.set(kv, level, step, step.weight.saturating_sub(old).saturating_add(new));
+            for (level, last) in (1..).zip(&self.last_before(kv.as_kv(), &behind(key))?) {
+                self.set(kv, level, last, last.weight.saturating_sub(old).saturating_add(new));
             }
             self.total = self.total.saturating_sub(old).saturating_add(new);
         }
@@ -178,18 +187,38 @@ impl Ranked {
     /// Stores an entry whose key is not there yet.
     pub fn put_new(&mut self, kv: &mut dyn KvMut, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let weight = self.weight_of(value)?;
-        let levels = self.levels_of(key);
+        match self.levels_of(key) {
+            0 => {
+                for (level, last) in (1..).zip(&self.last_before(kv.as_kv(), &behind(key))?) {
+                    self.set(kv, level, last, last.weight.saturating_add(weight));
+                }
+            }
+            levels => self.split(kv, key, weight, levels)?,
+        }
+        self.total = self.total.saturating_add(weight);
+        self.put_entry(kv, key, value);
+        Ok(())
+    }
+
+    /// Makes a new key the separator of some levels, and adds its weight to what lies above them.
+    fn split(
+        &mut self,
+        kv: &mut dyn KvMut,
+        key: &[u8],
+        weight: u64,
+        levels: usize,
+    ) -> Result<(), StoreError> {
         let path = self.descend(kv.as_kv(), |separator, _| separator <= key)?;
-        // Only who splits what lies between two separators needs to know where.
-        let rank = if levels == 0 { 0 } else { self.rank_from(kv.as_kv(), path.first(), key)? };
+        let rank = self.rank_from(kv.as_kv(), path.first(), key)?;
         for (level, step) in (1..).zip(&path) {
+            let last = &step.separator;
             if usize::from(level) > levels {
-                self.set(kv, level, step, step.weight.saturating_add(weight));
+                self.set(kv, level, last, last.weight.saturating_add(weight));
                 continue;
             }
             let before = rank.saturating_sub(step.rank);
-            self.set(kv, level, step, before);
-            let behind = step.weight.saturating_sub(before);
+            self.set(kv, level, last, before);
+            let behind = last.weight.saturating_sub(before);
             self.put_separator(kv, level, key, behind.saturating_add(weight));
         }
         for level in path.len() + 1..=levels {
@@ -197,8 +226,6 @@ impl Ranked {
             let behind = self.total.saturating_sub(rank);
             self.put_separator(kv, level as u8, key, behind.saturating_add(weight));
         }
-        self.total = self.total.saturating_add(weight);
-        self.put_entry(kv, key, value);
         Ok(())
     }
 
@@ -206,16 +233,15 @@ impl Ranked {
     pub fn remove(&mut self, kv: &mut dyn KvMut, key: &[u8]) -> Result<bool, StoreError> {
         let Some(value) = self.get(kv.as_kv(), key)? else { return Ok(false) };
         let (weight, levels) = (self.weight_of(&value)?, self.levels_of(key));
-        let path = self.descend(kv.as_kv(), |separator, _| separator < key)?;
-        for (level, step) in (1..).zip(&path) {
-            let mut left = step.weight;
+        for (level, last) in (1..).zip(&self.last_before(kv.as_kv(), key)?) {
+            let mut left = last.weight;
             if usize::from(level) <= levels {
                 let stored = self.stored(level, key);
                 let own = kv.get(&stored)?.ok_or_else(corrupt)?;
                 left = left.saturating_add(number(&own)?);
                 kv.delete(Bytes::copy_from_slice(&stored));
             }
-            self.set(kv, level, step, left.saturating_sub(weight));
+            self.set(kv, level, last, left.saturating_sub(weight));
         }
         kv.delete(Bytes::copy_from_slice(&self.stored(ENTRIES, key)));
         self.shrink(weight);
@@ -236,8 +262,8 @@ impl Ranked {
             return self.put_new(kv, new, value);
         }
         let weight = self.weight_of(value)?;
-        let from = self.descend(kv.as_kv(), |separator, _| separator <= old)?;
-        let to = self.descend(kv.as_kv(), |separator, _| separator <= new)?;
+        let from = self.last_before(kv.as_kv(), &behind(old))?;
+        let to = self.last_before(kv.as_kv(), &behind(new))?;
         for (level, (from, to)) in (1..).zip(from.iter().zip(&to)) {
             if from.key != to.key {
                 self.set(kv, level, from, from.weight.saturating_sub(weight));
@@ -260,9 +286,9 @@ impl Ranked {
         let end = self.rank_from(kv.as_kv(), last.first(), to)?;
         for (level, (before, last)) in (1..).zip(before.iter().zip(&last)) {
             let left = start.saturating_sub(before.rank);
-            let behind = last.rank.saturating_add(last.weight).saturating_sub(end);
-            self.set(kv, level, before, left.saturating_add(behind));
-            if before.key != last.key {
+            let behind = last.end().saturating_sub(end);
+            self.set(kv, level, &before.separator, left.saturating_add(behind));
+            if before.separator.key != last.separator.key {
                 self.delete_range(kv, level, from, to);
             }
         }
@@ -281,26 +307,40 @@ impl Ranked {
         let mut path = Vec::with_capacity(self.starts.len());
         let (mut key, mut rank) = (None::<KeyBuf>, 0);
         for (level, &start) in (1..).zip(&self.starts).collect::<Vec<_>>().into_iter().rev() {
-            let mut step = Step { key, weight: start, rank };
-            let from = step.key.clone().unwrap_or_default();
+            let mut step = Step { separator: Separator { key, weight: start }, rank };
+            let from = step.separator.key.clone().unwrap_or_default();
             self.walk(kv, level, &from, None, &mut |next, weight| {
                 let weight = number(weight)?;
-                if step.key.as_deref() == Some(next) {
-                    step.weight = weight;
+                if step.separator.key.as_deref() == Some(next) {
+                    step.separator.weight = weight;
                     return Ok(ControlFlow::Continue(()));
                 }
-                let rank = step.rank.saturating_add(step.weight);
+                let rank = step.end();
                 if !goes_on(next, rank) {
                     return Ok(ControlFlow::Break(()));
                 }
-                step = Step { key: Some(KeyBuf::from_slice(next)), weight, rank };
+                step = Step { separator: Separator { key: Some(KeyBuf::from_slice(next)), weight }, rank };
                 Ok(ControlFlow::Continue(()))
             })?;
-            (key, rank) = (step.key.clone(), step.rank);
+            (key, rank) = (step.separator.key.clone(), step.rank);
             path.push(step);
         }
         path.reverse();
         Ok(path)
+    }
+
+    /// The last separator of each level that lies before `key`: one step back on each.
+    fn last_before(&self, kv: &mut dyn Kv, key: &[u8]) -> Result<Vec<Separator>, StoreError> {
+        let last = |(level, &start)| {
+            let mut found = Ok(Separator { key: None, weight: start });
+            kv.scan_back(&self.stored(level, &[]), &self.stored(level, key), &mut |stored, weight| {
+                let key = Some(KeyBuf::from_slice(&stored[PREFIX + 1..]));
+                found = number(weight).map(|weight| Separator { key, weight });
+                ControlFlow::Break(())
+            })?;
+            found
+        };
+        (1..).zip(&self.starts).map(last).collect()
     }
 
     /// Weight of the entries before `key`, counted from the last separator of level 1.
@@ -367,10 +407,10 @@ impl Ranked {
     }
 
     /// Changes the weight behind a separator or the start of a level.
-    fn set(&mut self, kv: &mut dyn KvMut, level: u8, step: &Step, weight: u64) {
-        match &step.key {
+    fn set(&mut self, kv: &mut dyn KvMut, level: u8, separator: &Separator, weight: u64) {
+        match &separator.key {
             None => self.starts[usize::from(level) - 1] = weight,
-            Some(_) if weight == step.weight => {}
+            Some(_) if weight == separator.weight => {}
             Some(key) => self.put_separator(kv, level, key, weight),
         }
     }
@@ -387,4 +427,11 @@ impl Ranked {
             self.starts.pop();
         }
     }
+}
+
+/// The least key behind `key`.
+fn behind(key: &[u8]) -> KeyBuf {
+    let mut behind = KeyBuf::from_slice(key);
+    behind.push(0);
+    behind
 }
