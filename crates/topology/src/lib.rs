@@ -8,7 +8,7 @@ pub mod id;
 mod invariant;
 mod libraries;
 pub mod namespace;
-mod notifications;
+pub mod notifications;
 pub mod reconcile;
 pub mod slot;
 pub mod state;

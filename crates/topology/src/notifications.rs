@@ -4,6 +4,25 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+const KEYSPACE: &str = "__keyspace@";
+const KEYEVENT: &str = "__keyevent@";
+
+/// Whether events are announced on such a channel. They arise at the leader of the key's group, so
+/// whoever wants them subscribes at every leader.
+pub fn announces_events(channel: &[u8]) -> bool {
+    [KEYSPACE, KEYEVENT].iter().any(|prefix| channel.starts_with(prefix.as_bytes()))
+}
+
+/// Where all that happens to a key is announced.
+pub fn keyspace_channel(db: u8, key: &[u8]) -> Vec<u8> {
+    [format!("{KEYSPACE}{db}__:").as_bytes(), key].concat()
+}
+
+/// Where it is announced of which keys something happened to them.
+pub fn keyevent_channel(db: u8, event: &str) -> String {
+    format!("{KEYEVENT}{db}__:{event}")
+}
+
 /// A set of classes of events, and of the channels that they are announced on, as Redis writes it:
 /// one letter each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proto::v1::TopicKind;
-use topology::{Slot, slot_of};
+use topology::{Slot, notifications::announces_events, slot_of};
 
 /// Channels and patterns know one another; shard channels are a world of their own, and prefixes are
 /// those of keys.
@@ -36,9 +36,6 @@ impl Kind {
     }
 }
 
-/// Where keyspace notifications appear.
-const NOTIFICATIONS: [&[u8]; 2] = [b"__keyspace@", b"__keyevent@"];
-
 /// A channel, a pattern or a shard channel, by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Topic {
@@ -55,10 +52,9 @@ impl Topic {
     /// The slot at whose leader subscribers and publishers meet. `None`: at every leader, because
     /// what is published anywhere may match.
     pub fn slot(&self) -> Option<Slot> {
-        let is_notification = || NOTIFICATIONS.iter().any(|prefix| self.name.starts_with(prefix));
         match self.kind {
             Kind::Pattern | Kind::Prefix => None,
-            Kind::Channel if is_notification() => None,
+            Kind::Channel if announces_events(&self.name) => None,
             Kind::Channel | Kind::Shard => Some(slot_of(&self.name)),
         }
     }

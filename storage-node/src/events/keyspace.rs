@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use datatypes::{Event, kv::SHARDS};
-use topology::Classes;
+use topology::{Classes, notifications};
 
 /// What happened to a key, and on which channels it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +25,11 @@ impl Announced {
     /// Channels and payloads, in Redis's order.
     pub fn messages(&self) -> impl Iterator<Item = (Bytes, Bytes)> + '_ {
         let by_key = self.channels.contains(Classes::KEYSPACE).then(|| {
-            let channel = [format!("__keyspace@{}__:", self.db).as_bytes(), &self.key].concat();
+            let channel = notifications::keyspace_channel(self.db, &self.key);
             (Bytes::from(channel), Bytes::from_static(self.event.as_bytes()))
         });
         let by_event = self.channels.contains(Classes::KEYEVENT).then(|| {
-            let channel = format!("__keyevent@{}__:{}", self.db, self.event);
+            let channel = notifications::keyevent_channel(self.db, self.event);
             (Bytes::from(channel), self.key.clone())
         });
         by_key.into_iter().chain(by_event)

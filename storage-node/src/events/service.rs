@@ -14,15 +14,13 @@ use proto::v1::{
     events_server::Events,
 };
 use tonic::{Request, Response, Status, Streaming};
+use topology::notifications;
 
 use super::{Hub, Kind, Origin, outbox::Outbox};
 use crate::node::Replicas;
 
 /// How often leaders that hold subscriptions are asked whether they still lead.
 const LOOK: Duration = Duration::from_millis(250);
-/// Where keyspace notifications appear. They arise at the leader of the key's group, so whoever wants
-/// them subscribes at every leader.
-const NOTIFICATIONS: [&[u8]; 2] = [b"__keyspace@", b"__keyevent@"];
 
 /// See the module's description.
 pub struct EventsService {
@@ -136,10 +134,9 @@ impl Conversation {
 
 /// Whether this concerns only the group that serves the topic's slot.
 fn meets_at_its_slot(item: &EventItem) -> bool {
-    let is_notification = || NOTIFICATIONS.iter().any(|prefix| item.name.starts_with(prefix));
     match (item.kind(), &item.action) {
         (TopicKind::Pattern | TopicKind::Prefix, _) => false,
-        (TopicKind::Channel, Some(Action::Subscribers(_))) => !is_notification(),
+        (TopicKind::Channel, Some(Action::Subscribers(_))) => !notifications::announces_events(&item.name),
         // Who gave a slot away may also drop what was subscribed there.
         (TopicKind::Channel | TopicKind::Shard, _) => item.action != Some(Action::Subscribers(0)),
     }
