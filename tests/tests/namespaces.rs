@@ -278,6 +278,31 @@ async fn by_real_clients(cluster: &TestCluster) {
     assert_eq!(ask("UNLINK session:cli"), "1\n");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_cache_are_told_of_namespaces() {
+    let cluster = start().await;
+    namespaces(&cluster, "add users").unwrap();
+    let plain = cluster.plain_addresses();
+    let mut writer = Connection::open(&plain[1]).await.unwrap();
+    fill(&mut writer, "users", 100).await;
+    let mut reader = Connection::open(&plain[0]).await.unwrap();
+    for command in ["HELLO 3", "CLIENT TRACKING ON"] {
+        assert!(reader.run(command).await.unwrap().error().is_none());
+    }
+    let mut told = async |read: &str, written: &str| {
+        assert!(reader.run(read).await.unwrap().error().is_none(), "{read}");
+        run(&mut writer, written).await;
+        let heard = tokio::time::timeout(PATIENCE, reader.read()).await.expect("something is told").unwrap();
+        assert_eq!(heard.to_string(), "[invalidate [users]]", "{read} | {written}");
+        // Told once, whatever groups have parts of it.
+        assert_eq!(run(&mut reader, "PING").await, "PONG");
+    };
+    told(&format!("HGET users {}", field(1)), &format!("HSET users {} new", field(1))).await;
+    told(&format!("HMGET users {} {}", field(2), field(3)), &format!("HINCRBY users {} 1", field(3))).await;
+    told("HGETALL users", &format!("HDEL users {}", field(4))).await;
+    told("HLEN users", "DEL users").await;
+}
+
 /// A rule goes when there are no namespaces of it, and the name is an ordinary key again.
 async fn leave_again(cluster: &TestCluster, client: &mut Connection) {
     let refused = namespaces(cluster, "remove users").unwrap_err();

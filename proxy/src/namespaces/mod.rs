@@ -102,6 +102,7 @@ fn execute(front: &mut Front, rules: &Namespaces, args: &[&[u8]], call: Call) {
                 (_, None) => front.reply(&CommandError::CrossSlot.into()),
                 (parts, Some(merge)) => {
                     let token = front.open(call);
+                    front.hold_changes(token);
                     let gather = front.gather(token, merge, parts.iter().map(|part| part.positions.clone()));
                     for (at, part) in parts.iter().enumerate() {
                         let sink = Sink { to: gather.clone(), token: at as u64, origin: front.conn.info.id };
@@ -130,7 +131,8 @@ fn send(front: &Front, name: &[u8], part: &Part<'_>, spec: &Spec, sink: Sink) {
         args.extend_from_slice(&[b"FIELDS", count.as_bytes()]);
     }
     args.extend_from_slice(&part.fields);
-    front.send_as(Target::Slot(part.slot), &args, spec.id, FLAG_SHARD, spec.is_write(), sink);
+    let flags = front.session.wire_flags | FLAG_SHARD;
+    front.send_as(Target::Slot(part.slot), &args, spec.id, flags, spec.is_write(), sink);
 }
 
 /// What one shard gets of a command on fields.
@@ -198,7 +200,7 @@ fn scan_shards(front: &mut Front, args: &[&[u8]], call: Call) {
     let token = front.open(call);
     let to = scan::Continue::new(front.conn.clone(), run, &*backend, &view);
     let sink = Sink { to, token, origin: front.conn.info.id };
-    front.send_as(Target::Slot(run.first), &placed, TASK, 0, false, sink);
+    front.send_as(Target::Slot(run.first), &placed, TASK, front.session.wire_flags, false, sink);
 }
 
 fn id_of(spec: &Spec) -> Bytes {

@@ -39,6 +39,7 @@ pub fn run(front: &mut Front, rules: &Namespaces, args: &[&[u8]], call: Call, jo
         _ => vec![Asking::new(front, rules, args, call.spec, join)],
     };
     let token = front.open(call);
+    front.hold_changes(token);
     front.conn.run_later(token, front.session.protocol, async move {
         let mut replies = Vec::with_capacity(questions.len());
         for question in questions {
@@ -103,7 +104,7 @@ impl Asking {
             let target = Target::Slot(slots[0]);
             let writes = self.spec.is_write();
             let question = Question { asker: self.asker, target, spec, args, writes };
-            self.asked.push((slots, Box::pin(ask_this(&*self.backend, &question, 0))));
+            self.asked.push((slots, Box::pin(ask_this(&*self.backend, &question, self.asker.flags))));
         }
     }
 

@@ -8,7 +8,10 @@
 //! - A read sees delta, then frozen, then RocksDB: the newest layer that mentions the key. The frozen
 //!   layer stays when RocksDB has it too: what was written last is read from memory.
 
-use std::sync::Arc;
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use datatypes::kv::{self, Visit};
@@ -27,8 +30,32 @@ use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
 pub const DATABASES: usize = 16;
 
 /// One count for each database, then one for the shards of each; then those of the keys that expire.
-pub const COUNTS: usize = 2 * ALL_KEYS;
+const COUNTS: usize = 2 * ALL_KEYS;
 const ALL_KEYS: usize = 2 * DATABASES;
+
+/// Something of each [`count_of`] place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts<T>([T; COUNTS]);
+
+impl<T: Copy + Default> Default for Counts<T> {
+    fn default() -> Self {
+        Self([T::default(); COUNTS])
+    }
+}
+
+impl<T> Deref for Counts<T> {
+    type Target = [T; COUNTS];
+
+    fn deref(&self) -> &[T; COUNTS] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Counts<T> {
+    fn deref_mut(&mut self) -> &mut [T; COUNTS] {
+        &mut self.0
+    }
+}
 
 /// The place of a database among counts.
 pub fn count_of(db: u8) -> usize {
@@ -45,7 +72,7 @@ pub fn counted(at: usize) -> u8 {
 /// Numbers of keys. Stored as a list, to which later builds may append.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<u64>", into = "Vec<u64>")]
-pub struct KeyCounts([u64; COUNTS]);
+pub struct KeyCounts(Counts<u64>);
 
 impl From<Vec<u64>> for KeyCounts {
     fn from(list: Vec<u64>) -> Self {

@@ -232,7 +232,7 @@ fn a_view_may_pause_while_an_entry_settles() {
         let mut paused = view.pause();
         // What was gathered becomes an entry of its own, and the first one is applied.
         let gathered = effects.split(&extent.effects);
-        let mut counts = [0; super::state::COUNTS];
+        let mut counts = super::state::Counts::default();
         gathered.counts().for_each(|(db, delta)| counts[usize::from(db)] += delta);
         assert_eq!(counts[0], 1);
         let second = written.split(&extent, counts);

@@ -15,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use datatypes::{key, kv::SHARDS};
 use smallvec::SmallVec;
+use topology::namespace::name_of;
 
 use super::{
     inbox::ReplyQueue,
@@ -135,14 +136,21 @@ pub fn note(
         tracking.forget_all(&mut written.told);
         written.changed.flushed |= broadcasts;
     }
-    // A shard of a namespace is no key.
-    let is_key = |head: &&Bytes| key::parse_head(head).is_some_and(|at| at.db & SHARDS == 0);
-    for head in changes.heads.iter().filter(is_key) {
-        let key = key::user_key(head);
+    for key in changes.heads.iter().filter_map(changed_key) {
         tracking.changed(&key, writer, &mut written.told);
         if broadcasts {
             written.changed.add(key, writer);
         }
+    }
+}
+
+/// The key with that head record; for a shard, its namespace.
+fn changed_key(head: &Bytes) -> Option<Bytes> {
+    let at = key::parse_head(head)?;
+    if at.db & SHARDS == 0 {
+        Some(key::user_key(head))
+    } else {
+        name_of(at.key).map(|name| head.slice_ref(name))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     effects::{EffectsBuilder, Mark},
     idle::LastUses,
     memory::{Found, Layer},
-    state::{COUNTS, Direction, GroupState, count_of, counted},
+    state::{Counts, Direction, GroupState, count_of, counted},
     tracking::Told,
 };
 use crate::events::{Announced, ChangedKeys};
@@ -32,9 +32,9 @@ pub struct Tag {
 pub struct Overlay {
     pub layer: Layer<Tag>,
     /// Key count changes in flight.
-    pub counts: [i64; COUNTS],
+    pub counts: Counts<i64>,
     /// The entry that changed the count of each database last.
-    counted_by: [EntryId; COUNTS],
+    counted_by: Counts<EntryId>,
     /// The latest entry that wrote anything here.
     latest: EntryId,
     /// Someone wants to know of keys that change without a write of their head record.
@@ -71,7 +71,7 @@ impl Overlay {
 #[derive(Default)]
 pub struct Written {
     pub keys: Vec<Bytes>,
-    pub counts: [i64; COUNTS],
+    pub counts: Counts<i64>,
     /// Head records of keys that changed otherwise; kept while [`Overlay::observed`], until someone looks.
     touched: Vec<Bytes>,
     /// Keys were removed by the range.
@@ -95,8 +95,8 @@ pub struct Changes {
 
 impl Written {
     /// Splits off what belongs to an entry that ends at `end` and changed the counts by `counts`.
-    pub fn split(&mut self, end: &Extent, counts: [i64; COUNTS]) -> Self {
-        for (count, gone) in self.counts.iter_mut().zip(counts) {
+    pub fn split(&mut self, end: &Extent, counts: Counts<i64>) -> Self {
+        for (count, gone) in self.counts.iter_mut().zip(*counts) {
             *count -= gone;
         }
         let keys = self.keys.drain(..end.keys).collect();
@@ -127,7 +127,7 @@ pub struct View<'a> {
     /// Latest entry in flight whose writes the command has seen.
     seen: Cell<EntryId>,
     undo: Vec<Undo>,
-    counts: [i64; COUNTS],
+    counts: Counts<i64>,
     mark: (Mark, usize),
     latest_before: EntryId,
     touched_before: usize,
@@ -142,7 +142,7 @@ pub struct Paused {
     eid: EntryId,
     seen: EntryId,
     undo: Vec<Undo>,
-    counts: [i64; COUNTS],
+    counts: Counts<i64>,
     mark: (Mark, usize),
     latest_before: EntryId,
     touched_before: usize,
@@ -186,7 +186,7 @@ struct Moment {
     keys: usize,
     touched: usize,
     events: usize,
-    counts: [i64; COUNTS],
+    counts: Counts<i64>,
 }
 
 enum Undo {
@@ -207,7 +207,7 @@ impl<'a> View<'a> {
             eid,
             seen: Cell::new(0),
             undo: Vec::new(),
-            counts: [0; COUNTS],
+            counts: Counts::default(),
             mark: (effects.mark(), written.keys.len()),
             latest_before: overlay.latest,
             touched_before: written.touched.len(),

@@ -19,7 +19,7 @@ use crate::{
         effects::EffectsBuilder,
         execute::{self, Executed},
         inbox::{Incoming, ReplyQueue, add_sink},
-        state::{COUNTS, count_of},
+        state::{Counts, count_of},
         view::{EntryId, Extent},
     },
     options::Reads,
@@ -129,7 +129,7 @@ impl Evaluator {
 
     fn ahead(&mut self, effects: &mut EffectsBuilder, front: &Front) -> Option<Ahead> {
         let Role::Serving(leader) = &self.role else { return None };
-        let mut counts = [0; COUNTS];
+        let mut counts = Counts::default();
         effects.counts().for_each(|(db, delta)| counts[count_of(db)] += delta);
         let payload = Payload(effects.finish(leader.term, self.time_ms));
         let entry = InFlight {

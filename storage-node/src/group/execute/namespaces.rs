@@ -44,6 +44,7 @@ impl Execution<'_> {
         if !here || !task.name().is_some_and(|name| self.is_namespace(name)) {
             return (Err(NamespaceError::Changing.into()), 0);
         }
+        self.remember_namespace(&task);
         let cx = Cx { db: command.db | SHARDS, ..self.circumstances(command) };
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
         let result = task.run(&mut view, &cx);

@@ -3,8 +3,11 @@
 use commands::{
     Spec,
     flags::flag,
+    namespace::Task,
     wire::{self, FLAG_SHARD, WireCommand},
 };
+
+use topology::namespace::name_of;
 
 use super::Execution;
 use crate::group::{tracking, view::Changes};
@@ -18,8 +21,22 @@ impl Execution<'_> {
 
     /// Remembers the keys of a command that only reads, whatever it finds.
     pub(super) fn remember(&mut self, spec: &Spec, command: &WireCommand<'_>) {
-        if spec.flags.has(flag::READONLY) && command.flags & FLAG_SHARD == 0 {
-            spec.key_positions(&command.args).for_each(|at| self.remember_key(command.args[at]));
+        if !spec.flags.has(flag::READONLY) {
+            return;
+        }
+        for at in spec.key_positions(&command.args) {
+            let key = command.args[at];
+            match command.flags & FLAG_SHARD {
+                0 => self.remember_key(key),
+                _ => name_of(key).into_iter().for_each(|name| self.remember_key(name)),
+            }
+        }
+    }
+
+    /// Likewise the namespace of a command on its shards here.
+    pub(super) fn remember_namespace(&mut self, task: &Task<'_>) {
+        if let Some(name) = task.name().filter(|_| task.spec.flags.has(flag::READONLY)) {
+            self.remember_key(name);
         }
     }
 
