@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use commands::{CommandError, Id, ProxyCommand, wire};
 use resp::{Protocol, Reply};
-use topology::slot_of;
+use topology::{GroupId, slot_of};
 
 use super::{is, syntax_error};
 use crate::{
