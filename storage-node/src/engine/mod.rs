@@ -170,6 +170,7 @@ impl GroupDb {
     /// An iterator over `from <= key < to`.
     pub fn range(&self, from: &[u8], to: &[u8]) -> rocksdb::DBRawIterator<'_> {
         let mut options = rocksdb::ReadOptions::default();
+        options.set_iterate_lower_bound(from.to_vec());
         options.set_iterate_upper_bound(to.to_vec());
         let mut iterator = self.db.raw_iterator_opt(options);
         iterator.seek(from);
