@@ -240,10 +240,10 @@ fn op_len(ops: &[u8]) -> Option<usize> {
 
 /// One change of the key-value state.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Op {
-    Put(Bytes, Bytes),
-    Delete(Bytes),
-    DeleteRange(Bytes, Bytes),
+pub enum Op<'a> {
+    Put(&'a [u8], &'a [u8]),
+    Delete(&'a [u8]),
+    DeleteRange(&'a [u8], &'a [u8]),
 }
 
 /// The outcome of one batch of a session.
@@ -287,8 +287,8 @@ impl Effects {
         if rest.is_empty() { Ok(effects) } else { Err(Malformed("trailing bytes")) }
     }
 
-    pub fn ops(&self) -> impl Iterator<Item = Result<Op, Malformed>> {
-        items(self.ops.clone(), take_op)
+    pub fn ops(&self) -> impl Iterator<Item = Result<Op<'_>, Malformed>> {
+        items(&self.ops[..], take_op)
     }
 
     /// Changes of the key count: (db, delta).
@@ -333,27 +333,29 @@ impl Effects {
     }
 }
 
-fn items<T>(
-    mut rest: Bytes,
-    mut take: impl FnMut(&mut Bytes) -> Result<T, Malformed>,
+/// Ends behind what does not parse.
+fn items<B: Buf, T>(
+    rest: B,
+    mut take: impl FnMut(&mut B) -> Result<T, Malformed>,
 ) -> impl Iterator<Item = Result<T, Malformed>> {
+    let mut rest = Some(rest);
     std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let item = take(&mut rest);
+        let item = take(rest.as_mut().filter(|rest| rest.has_remaining())?);
         if item.is_err() {
-            rest.clear();
+            rest = None;
         }
         Some(item)
     })
 }
 
-fn take_op(rest: &mut Bytes) -> Result<Op, Malformed> {
-    Ok(match take_u8(rest)? {
-        OP_PUT => Op::Put(take_string(rest)?, take_string(rest)?),
-        OP_DELETE => Op::Delete(take_string(rest)?),
-        OP_DELETE_RANGE => Op::DeleteRange(take_string(rest)?, take_string(rest)?),
+fn take_op<'a>(rest: &mut &'a [u8]) -> Result<Op<'a>, Malformed> {
+    let (&kind, others) = rest.split_first().ok_or(Malformed("truncated"))?;
+    *rest = others;
+    let mut string = || take_bytes(rest).map_err(|_| Malformed("truncated"));
+    Ok(match kind {
+        OP_PUT => Op::Put(string()?, string()?),
+        OP_DELETE => Op::Delete(string()?),
+        OP_DELETE_RANGE => Op::DeleteRange(string()?, string()?),
         _ => return Err(Malformed("unknown operation")),
     })
 }
@@ -404,7 +406,7 @@ mod tests {
         assert_eq!((effects.term, effects.time_ms), (2, 1234));
         let ops: Vec<_> = effects.ops().collect::<Result<_, _>>().unwrap();
         assert_eq!(ops.len(), 3);
-        assert_eq!(ops[0], Op::Put("k1".into(), "v1".into()));
+        assert_eq!(ops[0], Op::Put(b"k1", b"v1"));
         assert_eq!(effects.counts().next().unwrap().unwrap(), (3, -7));
         let sessions: Vec<_> = effects.sessions().collect::<Result<_, _>>().unwrap();
         assert_eq!((sessions[0].seq, sessions[0].acked, sessions[1].seq), (5, 4, 0));
@@ -412,12 +414,18 @@ mod tests {
         assert_eq!(effects.namespaces().unwrap(), Some((10, Namespaces::default())));
     }
 
-    fn ops(entry: &Bytes) -> Vec<Op> {
-        Effects::decode(entry).unwrap().ops().collect::<Result<_, _>>().unwrap()
+    /// What is put by an entry that does nothing else.
+    fn puts(entry: &Bytes) -> Vec<(String, String)> {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let put = |op| match op {
+            Ok(Op::Put(key, value)) => (text(key), text(value)),
+            other => panic!("{other:?}"),
+        };
+        Effects::decode(entry).unwrap().ops().map(put).collect()
     }
 
-    fn put(key: &'static str, value: &'static str) -> Op {
-        Op::Put(key.into(), value.into())
+    fn put(key: &str, value: &str) -> (String, String) {
+        (key.to_owned(), value.to_owned())
     }
 
     #[test]
@@ -436,11 +444,11 @@ mod tests {
         b.supersede(third);
         b.put(b"k", b"undone");
         b.rewind(mark);
-        assert_eq!(ops(&b.finish(1, 1)), [put("other", "o"), put("k", "3")]);
+        assert_eq!(puts(&b.finish(1, 1)), [put("other", "o"), put("k", "3")]);
         // The next entry knows nothing of this one.
         b.supersede(third);
         b.put(b"k", b"4");
-        assert_eq!(ops(&b.finish(1, 1)), [put("k", "4")]);
+        assert_eq!(puts(&b.finish(1, 1)), [put("k", "4")]);
     }
 
     #[test]
@@ -461,9 +469,9 @@ mod tests {
         b.supersede(third);
         b.put(b"k", b"4");
         let mut split = b.split(&front);
-        assert_eq!(ops(&split.finish(1, 1)), [put("k", "2")]);
+        assert_eq!(puts(&split.finish(1, 1)), [put("k", "2")]);
         b.rewind(within.less(&front));
-        assert_eq!(ops(&b.finish(1, 1)), [put("k", "3")]);
+        assert_eq!(puts(&b.finish(1, 1)), [put("k", "3")]);
     }
 
     #[test]

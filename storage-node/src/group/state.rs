@@ -21,7 +21,7 @@ use topology::{Namespaces, SlotSet};
 
 use super::{
     effects::{Effects, Op},
-    memory::{Found, Key, Layer, Order},
+    memory::{Found, Layer, Order, Point, Value},
     sessions::Sessions,
 };
 use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
@@ -258,9 +258,13 @@ impl GroupState {
         self.applied.time_ms = self.applied.time_ms.max(effects.time_ms);
         for op in effects.ops() {
             match op.map_err(broken)? {
-                Op::Put(key, value) => drop(self.delta.set(key, Some(value), ())),
-                Op::Delete(key) => drop(self.delta.set(key, None, ())),
-                Op::DeleteRange(from, to) => self.delta.clear_range(from, to, ()),
+                // Copied: what is short needs no memory of its own then, and entries can go.
+                Op::Put(key, value) => drop(self.delta.set(key, Value::copy_of(value), ())),
+                Op::Delete(key) => drop(self.delta.set(key, Value::DELETED, ())),
+                Op::DeleteRange(from, to) => {
+                    let [from, to] = [from, to].map(Bytes::copy_from_slice);
+                    self.delta.clear_range(from, to, ());
+                }
             }
         }
         for count in effects.counts() {
@@ -298,9 +302,9 @@ impl GroupState {
             return None;
         }
         let applied = serde_json::to_vec(&self.applied).unwrap_or_default();
-        self.delta.set(Bytes::from_static(APPLIED_KEY), Some(applied.into()), ());
+        self.delta.set(APPLIED_KEY, Value::copy_of(&applied), ());
         for (id, stored) in self.sessions.take_changes() {
-            self.delta.set(session_key(id), stored, ());
+            self.delta.set(&session_key(id), stored.into(), ());
         }
         let layer = Arc::new(std::mem::take(&mut self.delta));
         self.frozen = Some(layer.clone());
@@ -315,7 +319,6 @@ impl GroupState {
 }
 
 type Clears<'a> = Box<dyn Fn(&[u8]) -> bool + 'a>;
-type Point<'a> = (&'a Key, Option<&'a Bytes>);
 
 /// The order of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -350,7 +353,7 @@ impl<'a> Walk<'a> {
     /// What the layer says about a key that no walk has passed yet, if anything.
     fn mentions(&self, key: &[u8]) -> Option<Option<&'a [u8]>> {
         match self.next {
-            Some((next, value)) if **next == *key => Some(value.map(|value| &value[..])),
+            Some((next, value)) if **next == *key => Some(value),
             _ => (self.clears)(key).then_some(None),
         }
     }

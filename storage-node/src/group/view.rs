@@ -10,7 +10,7 @@ use topology::Classes;
 use super::{
     effects::{EffectsBuilder, Mark},
     idle::LastUses,
-    memory::{Found, Layer},
+    memory::{Found, Layer, Value},
     state::{Counts, Direction, GroupState, count_of, counted},
     tracking::Told,
 };
@@ -190,7 +190,7 @@ struct Moment {
 }
 
 enum Undo {
-    Point(Bytes, Option<(Option<Bytes>, Tag)>),
+    Point(Bytes, Option<(Value, Tag)>),
     /// A cleared range cannot be undone point by point: the layer as it was.
     Layer(Box<Layer<Tag>>),
 }
@@ -304,9 +304,9 @@ impl<'a> View<'a> {
         self.seen.set(self.seen.get().max(eid));
     }
 
-    fn set(&mut self, key: Bytes, value: Option<Bytes>, tag: Tag) {
+    fn set(&mut self, key: Bytes, value: Value, tag: Tag) {
         self.overlay.latest = self.eid;
-        let previous = self.overlay.layer.set(key.clone(), value, tag);
+        let previous = self.overlay.layer.set(&key, value, tag);
         if let Some((_, tag)) = &previous {
             self.effects.supersede(tag.place);
         }
@@ -372,13 +372,13 @@ impl KvMut for View<'_> {
     fn put(&mut self, key: Bytes, value: Bytes) {
         let tag = self.tag();
         self.effects.put(&key, &value);
-        self.set(key, Some(value), tag);
+        self.set(key, value.into(), tag);
     }
 
     fn delete(&mut self, key: Bytes) {
         let tag = self.tag();
         self.effects.delete(&key);
-        self.set(key, None, tag);
+        self.set(key, Value::DELETED, tag);
     }
 
     fn delete_range(&mut self, from: Bytes, to: Bytes) {

@@ -6,6 +6,7 @@
 
 mod budget;
 mod key;
+mod value;
 
 use std::{
     collections::{BTreeSet, HashMap, hash_map},
@@ -18,34 +19,50 @@ use parking_lot::{Mutex, MutexGuard};
 
 pub use budget::{Budget, Share};
 pub use key::Key;
+pub use value::Value;
 
 /// Keys beyond the user's data: few, and walked over ten times a second (the expiry index).
 const SYSTEM_KEYS: u8 = 0xFF;
+/// What a point takes beside a long key or value, about.
+const POINT_BYTES: usize = 64;
 /// So many keys of the past may stay in the order, beside twice those that live.
 const STALE_MAX: usize = 1024;
 
 /// A layer whose points carry a tag (the entry that wrote them, or nothing).
 pub struct Layer<T> {
-    points: HashMap<Key, (Option<Bytes>, T), RandomState>,
+    points: HashMap<Key, (Value, T), RandomState>,
     order: Mutex<Order>,
     cleared: Vec<(Bytes, Bytes, T)>,
     bytes: usize,
 }
 
-/// The keys of a layer, and perhaps some that it does not hold any more.
+/// The keys of a layer, and perhaps some that it does not hold any more. Those of users are kept from
+/// the first walk over them on.
 #[derive(Default)]
 pub struct Order {
     sorted: BTreeSet<Key>,
     /// Added since the last walk, in no order.
     recent: Vec<Key>,
+    keeps_all: bool,
 }
 
 impl Order {
-    fn add(&mut self, key: Key) {
+    fn add(&mut self, key: &Key) {
         match key.first() {
-            Some(&SYSTEM_KEYS) => drop(self.sorted.insert(key)),
-            _ => self.recent.push(key),
+            Some(&SYSTEM_KEYS) => drop(self.sorted.insert(key.clone())),
+            _ if self.keeps_all => self.recent.push(key.clone()),
+            _ => {}
         }
+    }
+
+    /// Likewise for all keys of a layer.
+    fn add_all<'a>(&mut self, keys: impl Iterator<Item = &'a Key>) {
+        keys.for_each(|key| self.add(key));
+    }
+
+    fn clear(&mut self) {
+        self.sorted.clear();
+        self.recent.clear();
     }
 
     fn len(&self) -> usize {
@@ -69,11 +86,14 @@ impl<T> Default for Layer<T> {
 impl<T: Copy> Clone for Layer<T> {
     fn clone(&self) -> Self {
         let (points, cleared) = (self.points.clone(), self.cleared.clone());
-        let layer = Self { points, cleared, order: Mutex::default(), bytes: self.bytes };
-        layer.rebuild_order();
-        layer
+        let mut order = Order::default();
+        order.add_all(points.keys());
+        Self { points, cleared, order: Mutex::new(order), bytes: self.bytes }
     }
 }
+
+/// A key that a layer mentions, and its value; `None`: it is deleted.
+pub type Point<'a> = (&'a Key, Option<&'a [u8]>);
 
 /// What a layer says about a key.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,7 +107,7 @@ pub enum Found<T> {
 impl<T: Copy> Layer<T> {
     pub fn get(&self, key: &[u8]) -> Found<T> {
         if let Some((value, tag)) = self.points.get(key) {
-            return Found::Here(value.clone(), *tag);
+            return Found::Here(value.to_bytes(), *tag);
         }
         match self.clearing(key) {
             Some(tag) => Found::Here(None, tag),
@@ -96,37 +116,35 @@ impl<T: Copy> Layer<T> {
     }
 
     /// Sets or deletes a key; answers what the layer said of it before.
-    pub fn set(&mut self, key: Bytes, value: Option<Bytes>, tag: T) -> Option<(Option<Bytes>, T)> {
-        self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + 64;
-        match self.points.entry(key.into()) {
-            hash_map::Entry::Occupied(mut point) => Some(point.insert((value, tag))),
-            hash_map::Entry::Vacant(point) => {
-                self.order.get_mut().add(point.key().clone());
-                point.insert((value, tag));
-                self.trim_order();
-                None
-            }
+    pub fn set(&mut self, key: &[u8], value: Value, tag: T) -> Option<(Value, T)> {
+        self.bytes += value.len();
+        if let Some(point) = self.points.get_mut(key) {
+            let old = std::mem::replace(point, (value, tag));
+            self.bytes = self.bytes.saturating_sub(old.0.len());
+            return Some(old);
         }
+        self.bytes += key.len() + POINT_BYTES;
+        let key = Key::from(key);
+        self.order.get_mut().add(&key);
+        self.points.insert(key, (value, tag));
+        self.trim_order();
+        None
     }
 
     /// Keeps the order in proportion to the points.
     fn trim_order(&mut self) {
-        if self.order.get_mut().len() > 2 * self.points.len() + STALE_MAX {
-            self.rebuild_order();
+        let order = self.order.get_mut();
+        if order.len() > 2 * self.points.len() + STALE_MAX {
+            order.clear();
+            order.add_all(self.points.keys());
         }
     }
 
-    fn rebuild_order(&self) {
-        let mut order = Order::default();
-        self.points.keys().for_each(|key| order.add(key.clone()));
-        *self.order.lock() = order;
-    }
-
     /// Puts back what [`set`](Self::set) answered.
-    pub fn restore(&mut self, key: &Bytes, previous: Option<(Option<Bytes>, T)>) {
+    pub fn restore(&mut self, key: &[u8], previous: Option<(Value, T)>) {
         match previous {
-            Some((value, tag)) => drop(self.set(key.clone(), value, tag)),
-            None => drop(self.points.remove(&key[..])),
+            Some((value, tag)) => drop(self.set(key, value, tag)),
+            None => drop(self.points.remove(key)),
         }
     }
 
@@ -137,7 +155,7 @@ impl<T: Copy> Layer<T> {
         }
         let inside = |key: &[u8]| *key >= *from && *key < *to;
         self.points.retain(|key, _| !inside(key));
-        self.bytes += from.len() + to.len() + 64;
+        self.bytes += from.len() + to.len() + POINT_BYTES;
         self.cleared.push((from, to, tag));
     }
 
@@ -145,6 +163,11 @@ impl<T: Copy> Layer<T> {
     pub fn forget(&mut self, key: &[u8], forget: impl Fn(T) -> bool) {
         if self.points.get(key).is_some_and(|(_, tag)| forget(*tag)) {
             self.points.remove(key);
+        }
+        if self.points.is_empty() {
+            let order = self.order.get_mut();
+            order.clear();
+            order.keeps_all = false;
         }
     }
 
@@ -181,15 +204,19 @@ impl<T: Copy> Layer<T> {
         order: &'a mut Order,
         from: &[u8],
         to: &[u8],
-    ) -> impl DoubleEndedIterator<Item = (&'a Key, Option<&'a Bytes>)> + use<'a, T> {
+    ) -> impl DoubleEndedIterator<Item = Point<'a>> + use<'a, T> {
+        if from.first() != Some(&SYSTEM_KEYS) && !order.keeps_all {
+            order.keeps_all = true;
+            order.add_all(self.points.keys());
+        }
         let living =
-            |key: &Key| self.points.get_key_value(&key[..]).map(|(key, (value, _))| (key, value.as_ref()));
+            |key: &Key| self.points.get_key_value(&key[..]).map(|(key, (value, _))| (key, value.get()));
         order.range(from, to).filter_map(living)
     }
 
     /// All points in key order.
-    pub fn sorted(&self) -> Vec<(&Key, Option<&Bytes>)> {
-        let mut all: Vec<_> = self.points.iter().map(|(key, (value, _))| (key, value.as_ref())).collect();
+    pub fn sorted(&self) -> Vec<Point<'_>> {
+        let mut all: Vec<_> = self.points.iter().map(|(key, (value, _))| (key, value.get())).collect();
         all.sort_unstable_by_key(|(key, _)| *key);
         all
     }
@@ -202,7 +229,7 @@ impl<T: Copy> Layer<T> {
         self.points.len()
     }
 
-    /// Bytes added since the layer was last empty (an upper bound of what it holds).
+    /// What it takes, at most.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -216,12 +243,16 @@ mod tests {
         Bytes::from_static(text.as_bytes())
     }
 
+    fn v(text: &'static str) -> Value {
+        Value::from(b(text))
+    }
+
     #[test]
     fn a_cleared_range_hides_what_is_below_and_points_set_later_show() {
         let mut layer = Layer::default();
-        layer.set(b("b"), Some(b("1")), 1u64);
+        layer.set(b"b", v("1"), 1u64);
         layer.clear_range(b("a"), b("c"), 2);
-        layer.set(b("bb"), Some(b("2")), 3);
+        layer.set(b"bb", v("2"), 3);
         assert_eq!(layer.get(b"b"), Found::Here(None, 2));
         assert_eq!(layer.get(b"bb"), Found::Here(Some(b("2")), 3));
         assert_eq!(layer.get(b"c"), Found::Below);
@@ -229,7 +260,7 @@ mod tests {
         assert_eq!(layer.clearing(b"z"), None);
         let mut order = layer.order();
         let walked: Vec<_> = layer.walk(&mut order, b"a", b"zz").collect();
-        assert_eq!(walked, [(&Key::from(b("bb")), Some(&b("2")))]);
+        assert_eq!(walked, [(&Key::from(&b"bb"[..]), Some(&b"2"[..]))]);
     }
 
     #[test]
@@ -240,8 +271,8 @@ mod tests {
         };
         let (mut layer, mut model) = (Layer::default(), BTreeSet::new());
         for n in 0..20_000u32 {
-            layer.set(key(n), Some(b("v")), u64::from(n));
-            model.insert(Key::from(key(n)));
+            layer.set(&key(n), v("v"), u64::from(n));
+            model.insert(Key::from(&key(n)[..]));
             if n >= 100 {
                 layer.forget(&key(n - 100), |_| true);
                 model.remove(&key(n - 100)[..]);
@@ -261,9 +292,9 @@ mod tests {
     #[test]
     fn restore_undoes_set() {
         let mut layer = Layer::default();
-        layer.set(b("k"), Some(b("1")), 1u64);
-        let before = layer.set(b("k"), None, 2);
-        layer.restore(&b("k"), before);
+        layer.set(b"k", v("1"), 1u64);
+        let before = layer.set(b"k", Value::DELETED, 2);
+        layer.restore(b"k", before);
         assert_eq!(layer.get(b"k"), Found::Here(Some(b("1")), 1));
     }
 }
