@@ -1,7 +1,7 @@
 //! The map in memory: for tests, here and in other crates, and for benchmarks.
 
 use std::collections::{BTreeMap, btree_map};
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 
 use bytes::Bytes;
 

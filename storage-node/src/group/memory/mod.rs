@@ -9,7 +9,7 @@ mod key;
 mod value;
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map},
+    collections::{BTreeSet, HashMap},
     ops::Bound,
 };
 
