@@ -46,6 +46,13 @@ pub trait Kv {
     /// Likewise in descending order.
     fn scan_back(&mut self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
+    /// A scan within `from <= key < to` is about to come, one of many: what is there may be worth keeping
+    /// at hand.
+    fn expect_walk(&mut self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        let _ = (from, to);
+        Ok(())
+    }
+
     /// Exact number of keys in database `db`, expired ones that are not yet deleted included; with
     /// [`EXPIRING`], of those that expire.
     fn key_count(&self, db: u8) -> u64;

@@ -8,6 +8,7 @@ mod inbox;
 mod machine;
 mod memory;
 mod pacer;
+mod ranges;
 mod replica;
 mod sessions;
 mod state;

@@ -22,6 +22,7 @@ use topology::{Namespaces, SlotSet};
 use super::{
     effects::{Effects, Op},
     memory::{Found, Layer, Order, Point, Value},
+    ranges::{Ranges, Stored},
     sessions::Sessions,
 };
 use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
@@ -156,6 +157,7 @@ pub struct GroupState {
     frozen: Option<Arc<Layer<()>>>,
     /// The frozen layer is on its way into RocksDB.
     flushing: bool,
+    ranges: Ranges,
     pub applied: Applied,
     pub sessions: Sessions,
 }
@@ -165,7 +167,8 @@ impl GroupState {
     pub fn open(db: GroupDb) -> Result<Self, StateError> {
         let applied = stored_applied(&db)?;
         let sessions = load_sessions(&db)?;
-        Ok(Self { db, delta: Layer::default(), frozen: None, flushing: false, applied, sessions })
+        let (delta, ranges) = (Layer::default(), Ranges::default());
+        Ok(Self { db, delta, frozen: None, flushing: false, ranges, applied, sessions })
     }
 
     /// The applied record inside a frozen copy.
@@ -210,10 +213,8 @@ impl GroupState {
             Walk::new(&self.delta, &mut middle, direction, from, to),
             Walk::new(frozen, &mut below, direction, from, to),
         ];
-        let mut stored = self.db.range(from, to);
-        if direction == Direction::Backward {
-            stored.seek_to_last();
-        }
+        let kept = self.ranges.covering(from, to);
+        let mut stored = Stored::walk(&self.db, kept.as_deref(), direction, from, to);
         loop {
             let in_memory = layers.iter().filter_map(|layer| layer.next.map(|(key, _)| &key[..]));
             let keys = in_memory.chain(stored.key());
@@ -227,13 +228,16 @@ impl GroupState {
             }
             let in_stored = stored.key() == Some(key);
             layers.iter_mut().for_each(|layer| layer.pass(key));
-            match direction {
-                _ if !in_stored => {}
-                Direction::Forward => stored.next(),
-                Direction::Backward => stored.prev(),
+            if in_stored {
+                stored.pass();
             }
         }
         stored.status()
+    }
+
+    /// A walk within `from <= key < to` is about to come, one of many.
+    pub fn expect_walk(&self, from: &[u8], to: &[u8]) -> Result<(), EngineError> {
+        self.ranges.note(&self.db, from, to)
     }
 
     /// Applies an entry that carries no effects (blank, membership).
@@ -315,6 +319,7 @@ impl GroupState {
     /// The frozen layer is in RocksDB.
     pub fn finish_flush(&mut self) {
         self.flushing = false;
+        self.ranges.clear();
     }
 }
 

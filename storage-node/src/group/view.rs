@@ -335,6 +335,10 @@ impl Kv for View<'_> {
         self.walk(Direction::Backward, from, to, visit)
     }
 
+    fn expect_walk(&mut self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        self.state.expect_walk(from, to).map_err(|error| StoreError(error.to_string()))
+    }
+
     fn key_count(&self, db: u8) -> u64 {
         let at = count_of(db);
         self.saw(self.overlay.counted_by[at]);

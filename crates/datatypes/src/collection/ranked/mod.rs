@@ -304,6 +304,7 @@ impl Ranked {
         kv: &mut dyn Kv,
         goes_on: impl Fn(&[u8], u64) -> bool,
     ) -> Result<Vec<Step>, StoreError> {
+        self.expect_walk(kv)?;
         let mut path = Vec::with_capacity(self.starts.len());
         let (mut key, mut rank) = (None::<KeyBuf>, 0);
         for (level, &start) in (1..).zip(&self.starts).collect::<Vec<_>>().into_iter().rev() {
@@ -331,6 +332,7 @@ impl Ranked {
 
     /// The last separator of each level that lies before `key`: one step back on each.
     fn last_before(&self, kv: &mut dyn Kv, key: &[u8]) -> Result<Vec<Separator>, StoreError> {
+        self.expect_walk(kv)?;
         let last = |(level, &start)| {
             let mut found = Ok(Separator { key: None, weight: start });
             kv.scan_back(&self.stored(level, &[]), &self.stored(level, key), &mut |stored, weight| {
@@ -352,6 +354,14 @@ impl Ranked {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(rank)
+    }
+
+    /// Separators are few, and every change of the index looks for some.
+    fn expect_walk(&self, kv: &mut dyn Kv) -> Result<(), StoreError> {
+        if self.starts.is_empty() {
+            return Ok(());
+        }
+        kv.expect_walk(&self.stored(ENTRIES + 1, &[]), &self.stored(LEVELS_MAX as u8 + 1, &[]))
     }
 
     /// Visits the pairs of a level with `from <= key`, and `key < to`.
