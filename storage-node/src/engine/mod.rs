@@ -167,18 +167,25 @@ impl GroupDb {
         self.db.flush()
     }
 
-    /// An iterator over `from <= key < to`, at the first of them or at the last.
-    pub fn range(&self, from: &[u8], to: &[u8], at_last: bool) -> rocksdb::DBRawIterator<'_> {
+    /// An iterator over `from <= key < to`, at the first of them.
+    pub fn range(&self, from: &[u8], to: &[u8]) -> rocksdb::DBRawIterator<'_> {
+        let mut iterator = self.iterator(from, to);
+        iterator.seek(from);
+        iterator
+    }
+
+    /// Likewise, at the last of them.
+    pub fn range_back(&self, from: &[u8], to: &[u8]) -> rocksdb::DBRawIterator<'_> {
+        let mut iterator = self.iterator(from, to);
+        iterator.seek_to_last();
+        iterator
+    }
+
+    fn iterator(&self, from: &[u8], to: &[u8]) -> rocksdb::DBRawIterator<'_> {
         let mut options = rocksdb::ReadOptions::default();
         options.set_iterate_lower_bound(from.to_vec());
         options.set_iterate_upper_bound(to.to_vec());
-        let mut iterator = self.db.raw_iterator_opt(options);
-        if at_last {
-            iterator.seek_to_last()
-        } else {
-            iterator.seek(from)
-        };
-        iterator
+        self.db.raw_iterator_opt(options)
     }
 
     /// A frozen copy (hard links) of what was written so far, to be streamed page by page.

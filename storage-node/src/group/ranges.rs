@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -35,7 +36,7 @@ pub struct Ranges(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// By their beginnings. They do not overlap.
-    ranges: BTreeMap<Box<[u8]>, Range>,
+    ranges: BTreeMap<Key, Range>,
     bytes: usize,
 }
 
@@ -70,7 +71,8 @@ impl Ranges {
     /// What is kept of a range that `from..to` is part of.
     pub fn covering(&self, from: &[u8], to: &[u8]) -> Option<Arc<Pairs>> {
         let state = self.0.lock();
-        let (_, range) = state.ranges.range::<[u8], _>(..=from).next_back()?;
+        let (_, range) =
+            state.ranges.range::<[u8], _>((Bound::Unbounded, Bound::Included(from))).next_back()?;
         range.pairs.clone().filter(|_| to <= &*range.to)
     }
 
@@ -82,7 +84,7 @@ impl Ranges {
 /// The pairs of a range and what they take; `None`: it is too large.
 fn load(db: &GroupDb, from: &[u8], to: &[u8]) -> Result<Option<(Pairs, usize)>, EngineError> {
     let (mut pairs, mut bytes) = (Pairs::new(), 0);
-    let mut stored = db.range(from, to, false);
+    let mut stored = db.range(from, to);
     while let Some((key, value)) = stored.item() {
         bytes += PAIR_BYTES + value.len();
         if bytes > RANGE_BYTES_MAX {
@@ -115,10 +117,12 @@ impl<'a> Stored<'a> {
         to: &[u8],
     ) -> Self {
         let Some(pairs) = kept else {
-            return Self::Disk(db.range(from, to, direction == Direction::Backward), direction);
+            return match direction {
+                Direction::Forward => Self::Disk(db.range(from, to), direction),
+                Direction::Backward => Self::Disk(db.range_back(from, to), direction),
+            };
         };
-        let mut rest =
-            pairs.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Excluded(to)));
+        let mut rest = pairs.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
         Self::Memory { next: step(&mut rest, direction), rest, direction }
     }
 
