@@ -26,6 +26,8 @@ enum Step {
     Flush(bool),
     /// Lose everything that is not in RocksDB, and replay the log.
     Crash,
+    /// Keep what RocksDB has of a slot in memory.
+    Keep,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -37,6 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Apply),
         2 => any::<bool>().prop_map(Step::Flush),
         1 => Just(Step::Crash),
+        2 => Just(Step::Keep),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -116,6 +119,11 @@ impl World {
                 }
             }
             Step::Crash => self.crash(),
+            Step::Keep => {
+                for _ in 0..10 {
+                    self.view().expect_walk(&[0], &[1]).unwrap();
+                }
+            }
         }
     }
 
