@@ -66,7 +66,7 @@ pub fn count_of(db: u8) -> usize {
 
 /// The database that is counted at a place.
 pub fn counted(at: usize) -> u8 {
-    let bit = |every: usize, bit: u8| if at / every % 2 == 0 { 0 } else { bit };
+    let bit = |every: usize, bit: u8| if (at / every).is_multiple_of(2) { 0 } else { bit };
     (at % DATABASES) as u8 | bit(DATABASES, kv::SHARDS) | bit(ALL_KEYS, kv::EXPIRING)
 }
 
