@@ -9,9 +9,12 @@
 //! - A batch of a session executes only if it is the next of that session, counting those in flight.
 //! - A batch in the middle of a script is the only one that is under way.
 
+mod admission;
+mod leadership;
 mod namespaces;
 mod slots;
 mod suspended;
+mod ticks;
 mod tracking_clients;
 
 use std::{
@@ -52,8 +55,6 @@ const ENTRY_BYTES_MAX: usize = 4 << 20;
 const TICK: Duration = Duration::from_millis(100);
 /// A follower only makes sure that it missed no change of leadership.
 const FOLLOWER_TICK: Duration = Duration::from_millis(500);
-/// Expired keys deleted per tick.
-const EXPIRE_PER_TICK: usize = 1000;
 
 /// Why this replica does not serve, or that it does.
 enum Role {
@@ -308,59 +309,6 @@ impl Evaluator {
         self.time_ms = self.time_ms.max(applied).max(self.shared.clock.now_ms());
     }
 
-    /// Lets a batch in if it is the next of its session; answers it otherwise.
-    fn admit(&mut self, state: &GroupState, incoming: Incoming) {
-        let (session, seq) = (incoming.batch.session, incoming.batch.seq);
-        if seq == 0 {
-            return self.evaluate(state, incoming);
-        }
-        let committed = state.sessions.get(session);
-        let last_committed = committed.map_or(0, |s| s.last_seq);
-        let last = self.evaluated_seq.get(&session).copied().unwrap_or(0).max(last_committed);
-        if seq == last + 1 {
-            self.evaluated_seq.insert(session, seq);
-            self.evaluate(state, incoming);
-        } else if seq > last {
-            // An acknowledged batch means that the session was here, and was dropped since.
-            let expired = last == 0 && incoming.batch.acked_seq > 0;
-            match expired {
-                true => self.refuse_expired(incoming),
-                false => incoming.refuse(Refusal::OutOfOrder, 0, 0),
-            }
-        } else if self.shared.faults.lost_session {
-            self.evaluate(state, incoming);
-        } else if seq <= last_committed {
-            match committed.and_then(|s| s.replies_of(seq)) {
-                Some(replies) => answer(&incoming.sink, incoming.batch.id, replies, None, None),
-                None => self.refuse_expired(incoming),
-            }
-        } else {
-            self.join_in_flight(incoming);
-        }
-    }
-
-    /// Nothing is known of the session any more. Who is not known to lead may not know it yet.
-    fn refuse_expired(&self, incoming: Incoming) {
-        let refusal = if self.lease_holds() { Refusal::SessionExpired } else { Refusal::NotLeader };
-        incoming.refuse(refusal, 0, 0);
-    }
-
-    /// A repeated batch whose first copy is in flight is answered with it.
-    fn join_in_flight(&mut self, incoming: Incoming) {
-        let (session, seq) = (incoming.batch.session, incoming.batch.seq);
-        let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
-        let entries = self.in_flight.iter_mut().chain(ahead).map(|entry| &mut entry.waiting);
-        for waiting in entries.chain(std::iter::once(&mut self.waiting)) {
-            if let Some(first) = waiting.iter().find(|w| w.session == session && w.seq == seq) {
-                let (replies, aside) = (first.replies.clone(), first.aside.clone());
-                let (sink, id) = (incoming.sink, incoming.batch.id);
-                waiting.push(Waiting { sink, id, session, seq, replies, reads: None, aside });
-                return;
-            }
-        }
-        incoming.refuse(Refusal::OutOfOrder, 0, 0);
-    }
-
     fn evaluate(&mut self, state: &GroupState, incoming: Incoming) {
         let front = self.front();
         match self.execute(state, &incoming, None) {
@@ -533,188 +481,6 @@ impl Evaluator {
                 // leader whose proposals are refused does not spin.
                 self.in_flight.push_front(entry);
                 self.step_down(refusal);
-            }
-        }
-    }
-
-    /// Gives up everything evaluated and not applied. Its outcome is for the sessions to find out.
-    fn step_down(&mut self, refusal: Refusal) {
-        let refusal = if refusal == Refusal::StorageFailed { refusal } else { Refusal::UnknownOutcome };
-        let hint = self.shared.leader_hint(&self.raft);
-        self.drop_suspended(hint);
-        self.in_flight.extend(self.ahead.take().map(|ahead| ahead.entry));
-        let entries = self.in_flight.iter_mut().flat_map(|entry| entry.waiting.drain(..));
-        for waiting in entries.chain(self.waiting.drain(..)) {
-            waiting.sink.push(refused(waiting.id, refusal, hint, 0));
-        }
-        for incoming in self.backlog.drain(..) {
-            incoming.refuse(Refusal::NotLeader, hint, 0);
-        }
-        self.lose_readers();
-        self.in_flight.clear();
-        self.proposals = FuturesOrdered::new();
-        self.overlay = Overlay::default();
-        self.effects = EffectsBuilder::default();
-        self.written = Written::default();
-        self.commands = 0;
-        self.evaluated_seq.clear();
-        self.settled = self.eid;
-        self.eid += 1;
-        self.slots_proposed = None;
-        self.libraries = (0, None);
-        self.namespaces_proposed = None;
-        self.search = None;
-        self.served.clear();
-        self.clients.waiters.refuse_where(|_| Some(refusal), hint, 0);
-        self.clients = Clients::new(self.shared.entropy.next_u64());
-        self.role = Role::Follower;
-    }
-
-    /// Takes up or lays down the role that Raft says this replica has.
-    fn follow_leadership(&mut self) {
-        let leader = raft_rocks::leads_as(&self.raft);
-        match (&self.role, leader) {
-            (Role::Serving(current) | Role::CatchingUp(current), Some(new)) if *current == new => {}
-            (_, new) => {
-                if !matches!(self.role, Role::Follower) {
-                    self.step_down(Refusal::UnknownOutcome);
-                }
-                if let Some(new) = new {
-                    self.role = Role::CatchingUp(new);
-                    self.serve_if_caught_up();
-                }
-            }
-        }
-    }
-
-    fn serve_if_caught_up(&mut self) {
-        let Role::CatchingUp(leader) = &self.role else { return };
-        let applied = self.shared.state.lock().applied.log_id;
-        if applied.is_some_and(|id| id.committed_leader_id() == leader) {
-            tracing::info!(group = self.shared.group, term = leader.term, "leads");
-            self.role = Role::Serving(*leader);
-            self.advance_time();
-            self.adopt();
-        }
-    }
-
-    /// Whether this replica is known to lead at this moment.
-    async fn may_read(&mut self) -> bool {
-        if self.shared.faults.stale_read {
-            return true;
-        }
-        if self.shared.reads == Reads::Lease && self.lease_holds() {
-            return true;
-        }
-        if self.backlog.iter().all(|incoming| incoming.batch.seq > 0) {
-            // Its reads are answered with its writes; their commit confirms leadership.
-            return true;
-        }
-        self.confirm().await
-    }
-
-    /// Asks the other replicas.
-    async fn confirm(&mut self) -> bool {
-        let confirm = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
-        match tokio::time::timeout(self.shared.lease, confirm).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => {
-                tracing::debug!(group = self.shared.group, %error, "leadership not confirmed");
-                false
-            }
-            Err(_) => false,
-        }
-    }
-
-    fn lease_holds(&self) -> bool {
-        let Role::Serving(serving) = &self.role else { return false };
-        raft_rocks::holds_lease(&self.raft, serving, self.shared.lease)
-    }
-
-    fn on_tick(&mut self) {
-        self.follow_leadership();
-        if !matches!(self.role, Role::Serving(_)) {
-            self.serve_if_caught_up();
-            return;
-        }
-        self.doubt_readers();
-        if !self.is_at_rest() && !self.lease_holds() {
-            self.release_stuck();
-            return;
-        }
-        if self.suspended.is_some() {
-            return;
-        }
-        self.advance_time();
-        self.adopt();
-        self.clients.waiters.forget_closed();
-        self.expire_keys();
-        self.expire_sessions();
-    }
-
-    /// Nobody waits for anything.
-    fn is_at_rest(&self) -> bool {
-        self.in_flight.is_empty() && self.clients.waiters.is_empty()
-    }
-
-    /// Cut off from the quorum: the callers look for another leader. The entries stay in flight.
-    fn release_stuck(&mut self) {
-        self.clients.waiters.refuse_where(|_| Some(Refusal::NotLeader), 0, 0);
-        let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
-        for entry in self.in_flight.iter_mut().chain(ahead) {
-            for waiting in entry.waiting.drain(..) {
-                waiting.sink.push(refused(waiting.id, Refusal::UnknownOutcome, 0, 0));
-            }
-        }
-    }
-
-    /// Nothing was written since nothing was due, and nothing is due yet.
-    fn nothing_expires(&self) -> bool {
-        let (eid, until_ms) = self.no_expiry;
-        self.effects.is_empty() && eid == self.eid && self.time_ms < until_ms
-    }
-
-    fn expire_keys(&mut self) {
-        if self.nothing_expires() {
-            return;
-        }
-        let shared = self.shared.clone();
-        let state = shared.state.lock();
-        let before = self.written.keys.len();
-        let broadcasts = shared.events.broadcasts();
-        let is_observed = broadcasts || self.clients.observe();
-        self.overlay.announced = shared.desired.load().notifications;
-        self.overlay.observed = is_observed;
-        let mut view = View::new(&state, &mut self.overlay, &mut self.effects, &mut self.written, self.eid);
-        match datatypes::active_expire(&mut view, self.time_ms, EXPIRE_PER_TICK) {
-            Ok(expired) => {
-                shared.stats.expired_keys.fetch_add(expired as u64, std::sync::atomic::Ordering::Relaxed);
-                if expired == 0
-                    && self.in_flight.is_empty()
-                    && let Ok(next) = datatypes::next_expiry(&mut view)
-                {
-                    self.no_expiry = (self.eid, next.unwrap_or(u64::MAX));
-                }
-                view.commit();
-                if is_observed {
-                    let changes = self.written.changes_since(before);
-                    tracking::note(&mut self.clients.tracking, &mut self.written, &changes, 0, broadcasts);
-                    changes.heads.iter().for_each(|head| self.clients.watches.expired(head));
-                }
-            }
-            Err(error) => {
-                tracing::error!(group = shared.group, %error, "active expiry");
-                view.discard();
-            }
-        }
-    }
-
-    fn expire_sessions(&mut self) {
-        let state = self.shared.state.lock();
-        let horizon = self.time_ms.saturating_sub(self.shared.session_idle.as_millis() as u64);
-        for id in state.sessions.idle_since(horizon).take(100) {
-            if !self.evaluated_seq.contains_key(&id) {
-                self.effects.drop_session(id);
             }
         }
     }

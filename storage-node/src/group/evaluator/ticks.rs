@@ -1,0 +1,101 @@
+//! What a leader does from time to time: it deletes what has expired, and lets go who waits in vain.
+
+use std::sync::atomic::Ordering;
+
+use proto::v1::Refusal;
+
+use super::{Evaluator, Role};
+use crate::group::{inbox::refused, tracking, view::View};
+
+/// Expired keys deleted per tick.
+const EXPIRE_PER_TICK: usize = 1000;
+
+impl Evaluator {
+    pub(super) fn on_tick(&mut self) {
+        self.follow_leadership();
+        if !matches!(self.role, Role::Serving(_)) {
+            self.serve_if_caught_up();
+            return;
+        }
+        self.doubt_readers();
+        if !self.is_at_rest() && !self.lease_holds() {
+            self.release_stuck();
+            return;
+        }
+        if self.suspended.is_some() {
+            return;
+        }
+        self.advance_time();
+        self.adopt();
+        self.clients.waiters.forget_closed();
+        self.expire_keys();
+        self.expire_sessions();
+    }
+
+    /// Nobody waits for anything.
+    fn is_at_rest(&self) -> bool {
+        self.in_flight.is_empty() && self.clients.waiters.is_empty()
+    }
+
+    /// Cut off from the quorum: the callers look for another leader. The entries stay in flight.
+    fn release_stuck(&mut self) {
+        self.clients.waiters.refuse_where(|_| Some(Refusal::NotLeader), 0, 0);
+        let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
+        for entry in self.in_flight.iter_mut().chain(ahead) {
+            for waiting in entry.waiting.drain(..) {
+                waiting.sink.push(refused(waiting.id, Refusal::UnknownOutcome, 0, 0));
+            }
+        }
+    }
+
+    /// Nothing was written since nothing was due, and nothing is due yet.
+    fn nothing_expires(&self) -> bool {
+        let (eid, until_ms) = self.no_expiry;
+        self.effects.is_empty() && eid == self.eid && self.time_ms < until_ms
+    }
+
+    fn expire_keys(&mut self) {
+        if self.nothing_expires() {
+            return;
+        }
+        let shared = self.shared.clone();
+        let state = shared.state.lock();
+        let before = self.written.keys.len();
+        let broadcasts = shared.events.broadcasts();
+        let is_observed = broadcasts || self.clients.observe();
+        self.overlay.announced = shared.desired.load().notifications;
+        self.overlay.observed = is_observed;
+        let mut view = View::new(&state, &mut self.overlay, &mut self.effects, &mut self.written, self.eid);
+        match datatypes::active_expire(&mut view, self.time_ms, EXPIRE_PER_TICK) {
+            Ok(expired) => {
+                shared.stats.expired_keys.fetch_add(expired as u64, Ordering::Relaxed);
+                if expired == 0
+                    && self.in_flight.is_empty()
+                    && let Ok(next) = datatypes::next_expiry(&mut view)
+                {
+                    self.no_expiry = (self.eid, next.unwrap_or(u64::MAX));
+                }
+                view.commit();
+                if is_observed {
+                    let changes = self.written.changes_since(before);
+                    tracking::note(&mut self.clients.tracking, &mut self.written, &changes, 0, broadcasts);
+                    changes.heads.iter().for_each(|head| self.clients.watches.expired(head));
+                }
+            }
+            Err(error) => {
+                tracing::error!(group = shared.group, %error, "active expiry");
+                view.discard();
+            }
+        }
+    }
+
+    fn expire_sessions(&mut self) {
+        let state = self.shared.state.lock();
+        let horizon = self.time_ms.saturating_sub(self.shared.session_idle.as_millis() as u64);
+        for id in state.sessions.idle_since(horizon).take(100) {
+            if !self.evaluated_seq.contains_key(&id) {
+                self.effects.drop_session(id);
+            }
+        }
+    }
+}
