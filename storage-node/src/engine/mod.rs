@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, WriteOptions};
-pub use rocksdb::{Error as EngineError, WriteBatch};
+pub use rocksdb::{DBRawIterator as StoredPairs, Error as EngineError, WriteBatch};
 
 pub use builder::DbBuilder;
 pub use pages::Pages;
@@ -168,20 +168,20 @@ impl GroupDb {
     }
 
     /// An iterator over `from <= key < to`, at the first of them.
-    pub fn range(&self, from: &[u8], to: &[u8]) -> rocksdb::DBRawIterator<'_> {
+    pub fn range(&self, from: &[u8], to: &[u8]) -> StoredPairs<'_> {
         let mut iterator = self.iterator(from, to);
         iterator.seek(from);
         iterator
     }
 
     /// Likewise, at the last of them.
-    pub fn range_back(&self, from: &[u8], to: &[u8]) -> rocksdb::DBRawIterator<'_> {
+    pub fn range_back(&self, from: &[u8], to: &[u8]) -> StoredPairs<'_> {
         let mut iterator = self.iterator(from, to);
         iterator.seek_to_last();
         iterator
     }
 
-    fn iterator(&self, from: &[u8], to: &[u8]) -> rocksdb::DBRawIterator<'_> {
+    fn iterator(&self, from: &[u8], to: &[u8]) -> StoredPairs<'_> {
         let mut options = rocksdb::ReadOptions::default();
         options.set_iterate_lower_bound(from.to_vec());
         options.set_iterate_upper_bound(to.to_vec());

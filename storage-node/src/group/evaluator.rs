@@ -26,7 +26,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use proto::v1::{Aside, Batch, BatchReply, Refusal};
-use raft_rocks::{CommittedLeaderId, Payload, Raft, ReadPolicy, WatchReceiver as _};
+use raft_rocks::{CommittedLeaderId, Payload, Raft, WatchReceiver as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use topology::{Namespaces, SlotSet};
@@ -43,9 +43,8 @@ use super::{
     machine::StateMachine,
     state::GroupState,
     tracking,
-    view::{EntryId, Overlay, View, Written},
+    view::{EntryId, Overlay, Written},
 };
-use crate::options::Reads;
 
 /// Entries of one group on their way through Raft. Batching follows load: what arrives meanwhile
 /// joins the next entry.

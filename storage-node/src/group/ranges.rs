@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{memory::Key, state::Direction};
-use crate::engine::{EngineError, GroupDb};
+use crate::engine::{EngineError, GroupDb, StoredPairs};
 
 /// A range is kept when it is walked so often between two changes of RocksDB.
 const WALKS_MIN: u32 = 8;
@@ -99,7 +99,7 @@ fn load(db: &GroupDb, from: &[u8], to: &[u8]) -> Result<Option<(Pairs, usize)>, 
 
 /// A walk over what RocksDB holds of a range.
 pub enum Stored<'a> {
-    Disk(rocksdb::DBRawIterator<'a>, Direction),
+    Disk(StoredPairs<'a>, Direction),
     Memory {
         next: Option<(&'a Key, &'a Bytes)>,
         rest: btree_map::Range<'a, Key, Bytes>,

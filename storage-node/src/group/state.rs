@@ -261,6 +261,11 @@ impl GroupState {
         }
         self.applied.time_ms = self.applied.time_ms.max(effects.time_ms);
         for op in effects.ops() {
+            if let Ok(Op::Put(key, _) | Op::Delete(key)) = op {
+                self.delta.touch(key);
+            }
+        }
+        for op in effects.ops() {
             match op.map_err(broken)? {
                 // Copied: what is short needs no memory of its own then, and entries can go.
                 Op::Put(key, value) => drop(self.delta.set(key, Value::copy_of(value), ())),
