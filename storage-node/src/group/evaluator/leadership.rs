@@ -9,6 +9,7 @@ use crate::{
     group::{
         effects::EffectsBuilder,
         execute::Clients,
+        inbox::refused,
         view::{Overlay, Written},
     },
     options::Reads,
