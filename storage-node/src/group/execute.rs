@@ -197,19 +197,8 @@ impl Execution<'_> {
             return Executed::Refused(refusal);
         }
         self.overlay.observed = self.broadcasts || self.clients.observe();
-        self.touch_keys(&batch.commands);
         let replies = Vec::with_capacity(batch.commands.len() / 4 + 16);
         self.go_on(batch, Progress { replies, ..Progress::default() }, None)
-    }
-
-    /// Brings what the commands will look up nearer.
-    fn touch_keys(&self, commands: &[u8]) {
-        for command in wire::commands(commands).map_while(Result::ok) {
-            let Some(spec) = commands::by_id(command.id) else { continue };
-            for at in spec.key_positions(&command.args) {
-                self.state.touch(&key::head_buf(command.db, command.args[at]));
-            }
-        }
     }
 
     /// The batch again, where it was suspended.

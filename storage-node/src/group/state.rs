@@ -192,12 +192,6 @@ impl GroupState {
         self.db.get(key)
     }
 
-    /// Brings what [`get`](Self::get) will need nearer.
-    pub fn touch(&self, key: &[u8]) {
-        self.delta.touch(key);
-        self.frozen.iter().for_each(|frozen| frozen.touch(key));
-    }
-
     /// Visits `from <= key < to` in order, with the changes of `upper` on top.
     pub fn scan<T: Copy>(
         &self,
