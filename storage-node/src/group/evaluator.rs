@@ -52,8 +52,8 @@ const ENTRIES_IN_FLIGHT_MAX: usize = 1;
 /// Effects gathered for the next entry beyond which no more batches are taken.
 const ENTRY_BYTES_MAX: usize = 4 << 20;
 const TICK: Duration = Duration::from_millis(100);
-/// A follower only makes sure that it missed no change of leadership.
-const FOLLOWER_TICK: Duration = Duration::from_millis(500);
+/// Who has nothing to do only makes sure that it missed no change of leadership.
+const IDLE_TICK: Duration = Duration::from_millis(500);
 
 /// Why this replica does not serve, or that it does.
 enum Role {
@@ -176,6 +176,7 @@ impl Evaluator {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut server = self.raft.server_metrics();
         let mut tick = std::pin::pin!(tokio::time::sleep(TICK));
+        let mut dozes = false;
         self.follow_leadership();
         loop {
             tokio::select! {
@@ -205,11 +206,16 @@ impl Evaluator {
                 () = breathe(), if self.suspended.is_some() => {}
                 () = &mut tick => {
                     self.on_tick();
-                    let period = if matches!(self.role, Role::Follower) { FOLLOWER_TICK } else { TICK };
-                    tick.as_mut().reset(Instant::now() + period);
+                    let pause = self.pause();
+                    dozes = pause > TICK;
+                    tick.as_mut().reset(Instant::now() + pause);
                 }
             }
             self.work().await;
+            if dozes && self.pause() <= TICK {
+                dozes = false;
+                tick.as_mut().reset(Instant::now() + TICK);
+            }
         }
         self.step_down(Refusal::StorageFailed);
         for incoming in self.shared.inbox.take() {

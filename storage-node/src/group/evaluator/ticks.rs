@@ -1,10 +1,10 @@
 //! What a leader does from time to time: it deletes what has expired, and lets go who waits in vain.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use proto::v1::Refusal;
 
-use super::{Evaluator, Role};
+use super::{Evaluator, IDLE_TICK, Role, TICK};
 use crate::group::{inbox::refused, tracking, view::View};
 
 /// Expired keys deleted per tick.
@@ -30,6 +30,22 @@ impl Evaluator {
         self.clients.waiters.forget_closed();
         self.expire_keys();
         self.expire_sessions();
+    }
+
+    /// Until the next tick.
+    pub(super) fn pause(&self) -> Duration {
+        let is_idle = self.suspended.is_none()
+            && self.is_at_rest()
+            && self.nothing_expires()
+            && !self.clients.observe();
+        match self.role {
+            Role::Follower => IDLE_TICK,
+            Role::Serving(_) if is_idle => {
+                let (_, expires_ms) = self.no_expiry;
+                Duration::from_millis(expires_ms - self.time_ms).min(IDLE_TICK)
+            }
+            _ => TICK,
+        }
     }
 
     /// Nobody waits for anything.
