@@ -42,7 +42,7 @@ const SECTIONS: [(&str, bool); 13] = [
 ];
 
 /// How long the groups have for their figures; what they do not tell is not shown.
-const FIGURES_PATIENCE: Duration = Duration::from_secs(1);
+const FIGURES_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who asks for INFO.
 pub struct Inquiry {
