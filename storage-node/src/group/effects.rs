@@ -226,16 +226,11 @@ impl EffectsBuilder {
 
 /// Bytes of the operation that `ops` begins with, if it is on one key.
 fn op_len(ops: &[u8]) -> Option<usize> {
-    let (&kind, mut rest) = ops.split_first()?;
-    let strings = match kind {
-        OP_PUT => 2,
-        OP_DELETE => 1,
-        _ => return None,
-    };
-    for _ in 0..strings {
-        take_bytes(&mut rest).ok()?;
+    let mut rest = ops;
+    match take_op(&mut rest).ok()? {
+        Op::Put(..) | Op::Delete(_) => Some(ops.len() - rest.len()),
+        Op::DeleteRange(..) => None,
     }
-    Some(ops.len() - rest.len())
 }
 
 /// One change of the key-value state.
@@ -428,26 +423,29 @@ mod tests {
         (key.to_owned(), value.to_owned())
     }
 
+    /// Puts `k` over what is at a place; answers its own.
+    fn put_over(b: &mut EffectsBuilder, previous: Option<u64>, value: &[u8]) -> u64 {
+        previous.into_iter().for_each(|place| b.supersede(place));
+        let place = b.place();
+        b.put(b"k", value);
+        place
+    }
+
     #[test]
     fn only_the_last_operation_on_a_key_is_part_of_an_entry() {
         let mut b = EffectsBuilder::default();
-        let first = b.place();
-        b.put(b"k", b"1");
+        let first = put_over(&mut b, None, b"1");
         b.put(b"other", b"o");
         b.supersede(first);
         let second = b.place();
         b.delete(b"k");
-        b.supersede(second);
-        let third = b.place();
-        b.put(b"k", b"3");
+        let third = put_over(&mut b, Some(second), b"3");
         let mark = b.mark();
-        b.supersede(third);
-        b.put(b"k", b"undone");
+        put_over(&mut b, Some(third), b"undone");
         b.rewind(mark);
         assert_eq!(puts(&b.finish(1, 1)), [put("other", "o"), put("k", "3")]);
         // The next entry knows nothing of this one.
-        b.supersede(third);
-        b.put(b"k", b"4");
+        put_over(&mut b, Some(third), b"4");
         assert_eq!(puts(&b.finish(1, 1)), [put("k", "4")]);
     }
 
@@ -456,18 +454,12 @@ mod tests {
         let mut b = EffectsBuilder::default();
         b.put(b"gone", b"before");
         b.finish(1, 1);
-        let first = b.place();
-        b.put(b"k", b"1");
-        b.supersede(first);
-        let second = b.place();
-        b.put(b"k", b"2");
+        let first = put_over(&mut b, None, b"1");
+        let second = put_over(&mut b, Some(first), b"2");
         let front = b.mark();
-        b.supersede(second);
-        let third = b.place();
-        b.put(b"k", b"3");
+        let third = put_over(&mut b, Some(second), b"3");
         let within = b.mark();
-        b.supersede(third);
-        b.put(b"k", b"4");
+        put_over(&mut b, Some(third), b"4");
         let mut split = b.split(&front);
         assert_eq!(puts(&split.finish(1, 1)), [put("k", "2")]);
         b.rewind(within.less(&front));

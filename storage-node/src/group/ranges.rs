@@ -50,9 +50,10 @@ impl Ranges {
     /// A walk within `from <= key < to` is about to come, one of many.
     pub fn note(&self, db: &GroupDb, from: &[u8], to: &[u8]) -> Result<(), EngineError> {
         let mut state = self.0.lock();
-        let has_room = state.ranges.len() < RANGES_MAX && state.bytes < BYTES_MAX;
+        let has_room = state.bytes + RANGE_BYTES_MAX <= BYTES_MAX;
+        let counts_more = state.ranges.len() < RANGES_MAX;
         let Some(range) = state.ranges.get_mut(from) else {
-            if has_room {
+            if counts_more {
                 state.ranges.insert(from.into(), Range { to: to.into(), walks: 1, pairs: None });
             }
             return Ok(());

@@ -33,6 +33,12 @@ pub struct Fake {
     pub failure: RefCell<Option<RouteError>>,
 }
 
+/// Keys that a group has of a database.
+fn count(data: &Data, group: Target, db: u8) -> i64 {
+    let mine = |key: &[u8]| Target::Group(group_of(slot_of(key))) == group;
+    data.keys().filter(|(at, key)| *at == db && mine(key)).count() as i64
+}
+
 impl Fake {
     pub fn held(&self) -> usize {
         self.held.borrow().len()
@@ -71,14 +77,9 @@ impl Fake {
             Id::Del => {
                 Reply::Int(args.iter().filter(|key| data.remove(&place(key)).is_some()).count() as i64)
             }
-            Id::Dbsize => {
-                let mine = |key: &[u8]| Target::Group(group_of(slot_of(key))) == command.target;
-                Reply::Int(data.keys().filter(|(at, key)| *at == db && mine(key)).count() as i64)
-            }
+            Id::Dbsize => Reply::Int(count(&data, command.target, db)),
             Id::Figures => {
-                let mine = |key: &[u8]| Target::Group(group_of(slot_of(key))) == command.target;
-                let keys = |db| data.keys().filter(|(at, key)| *at == db && mine(key)).count() as i64;
-                let counts = (0..commands::DATABASES).flat_map(|db| [keys(db), 0]);
+                let counts = (0..commands::DATABASES).flat_map(|db| [count(&data, command.target, db), 0]);
                 Reply::Array([1, 2, 3, 4].into_iter().chain(counts).map(Reply::Int).collect())
             }
             Id::Scan => {

@@ -6,7 +6,6 @@ use commands::{
     namespace::Task,
     wire::{self, FLAG_SHARD, WireCommand},
 };
-
 use topology::namespace::name_of;
 
 use super::Execution;
