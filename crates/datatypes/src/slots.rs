@@ -85,16 +85,18 @@ pub fn flush_database(kv: &mut dyn KvMut, db: u8) -> Result<(), StoreError> {
         if kv.key_count(db) > 0 {
             remove_keys(kv, db)?;
             count_none(kv, db);
-            count_none(kv, db | EXPIRING);
         }
     }
     Ok(())
 }
 
+/// No key is left, nor one that expires.
 fn count_none(kv: &mut dyn KvMut, db: u8) {
-    let count = kv.key_count(db);
-    if count > 0 {
-        kv.add_key_count(db, -count.cast_signed());
+    for counted in [db, db | EXPIRING] {
+        let count = kv.key_count(counted);
+        if count > 0 {
+            kv.add_key_count(counted, -count.cast_signed());
+        }
     }
 }
 
@@ -139,7 +141,6 @@ pub fn flush_all(kv: &mut dyn KvMut) {
     kv.delete_range(Bytes::copy_from_slice(&index.from), Bytes::copy_from_slice(&index.to));
     for db in databases() {
         count_none(kv, db);
-        count_none(kv, db | EXPIRING);
     }
 }
 
