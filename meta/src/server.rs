@@ -85,6 +85,8 @@ pub async fn run_with(
     let http = start_http(&options, &env, &core, &readiness, &tasks).await?;
     let shutdown = tasks.clone().cancelled_owned();
     let membership = Membership::new(core.clone());
+    let pulse = raft_rocks::keep_pulse(peer_service.registry().clone(), options.timings().heartbeat);
+    tokio::spawn(tasks.clone().run_until_cancelled_owned(pulse));
     let service = Service::new(core.clone(), membership.clone());
     let mut serving = tokio::spawn(grpc::serve(listener, router(service, peer_service)?, shutdown));
     started(Addresses { rpc, http });

@@ -97,6 +97,7 @@ pub enum CommandError {
     Bit(BitError),
     List(ListError),
     HyperLogLog(HllError),
+    HyperLogLogDebug(HllDebugError),
     /// A payload of DUMP.
     Payload(RdbError),
     Function(FunctionError),
@@ -113,6 +114,31 @@ pub enum CommandError {
     /// Nothing can be served now. Whoever may not wait for it answers this null.
     WouldBlock(Null),
     Store(StoreError),
+}
+
+/// Why PFDEBUG answers nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HllDebugError {
+    NoKey,
+    NotSparse,
+    Unknown(Vec<u8>),
+}
+
+impl HllDebugError {
+    fn text(&self) -> Cow<'static, [u8]> {
+        let text: &'static str = match self {
+            Self::NoKey => "ERR The specified key does not exist",
+            Self::NotSparse => "ERR HLL encoding is not sparse",
+            Self::Unknown(name) => return one_line([b"ERR Unknown PFDEBUG subcommand '", name, b"'"]),
+        };
+        Cow::Borrowed(text.as_bytes())
+    }
+}
+
+impl From<HllDebugError> for CommandError {
+    fn from(error: HllDebugError) -> Self {
+        Self::HyperLogLogDebug(error)
+    }
 }
 
 /// The null of a command that waited in vain.
@@ -213,6 +239,7 @@ impl CommandError {
             Self::Field(error) => return error.text(),
             Self::SortedSet(error) => return error.text(),
             Self::Geo(error) => return error.text(),
+            Self::HyperLogLogDebug(error) => return error.text(),
             Self::Stream(error) => return error.text(),
             Self::Timeout(error) => return error.text(),
             Self::Json(error) => return json::text(error),

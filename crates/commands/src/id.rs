@@ -425,9 +425,11 @@ pub enum Id {
     ClientTrackinginfo = 417,
     StopScript = 418,
     Figures = 419,
+    Pfdebug = 420,
+    Pfselftest = 421,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Figures as usize + 1;
+    pub const COUNT: usize = Self::Pfselftest as usize + 1;
 }

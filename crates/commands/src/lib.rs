@@ -44,4 +44,4 @@ pub use id::Id;
 pub use lookup::{by_id, lookup, named, resolve};
 pub use spec::{Cx, GroupCommand, Handler, Kind, Merge, ProxyCommand, ReadFn, ScriptCommand, Spec, WriteFn};
 
-pub use datatypes::{glob, kv::DATABASES};
+pub use datatypes::{glob, hyperloglog::self_test as hyperloglog_self_test, kv::DATABASES};

@@ -16,7 +16,9 @@ pub use log::{
     AdaptiveExecutor, Durability, GroupLog, InlineExecutor, LogExecutor, LogOptions, LogStore, LogUsage,
     OldestNeeded, SimDisk, has_history,
 };
-pub use network::{Dial, GroupNetwork, PeerNetwork, PeerService, Peers, RaftHandle, Registry, raft_handle};
+pub use network::{
+    Dial, GroupNetwork, PeerNetwork, PeerService, Peers, RaftHandle, Registry, keep_pulse, raft_handle,
+};
 pub use openraft::{
     ChangeMembers, LinearizerOption, RaftSnapshotBuilder, ReadPolicy, errors, raft::ClientWriteResponse,
     storage::RaftStateMachine,

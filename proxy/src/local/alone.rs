@@ -13,6 +13,10 @@ pub fn run(args: &[&[u8]], spec: &Spec) -> Outcome {
         // As INFO: every node reads and writes; replicas are behind it, unseen.
         Id::Role => Ok(Reply::Array(vec![Reply::bulk("master"), Reply::Int(0), Reply::Array(Vec::new())])),
         Id::Lolwut => Ok(Reply::bulk(format!("Redis ver. {REDIS_VERSION}\n"))),
+        Id::Pfselftest => match commands::hyperloglog_self_test() {
+            Ok(()) => Ok(Reply::OK),
+            Err(fault) => Err(Reply::error(format!("TESTFAILED {fault}"))),
+        },
         Id::ModuleList => Ok(Reply::Array(Vec::new())),
         Id::Failover | Id::Replicaof | Id::Slaveof => {
             Err(Reply::error(format!("ERR {name} not allowed in cluster mode.")))
@@ -46,6 +50,11 @@ mod tests {
     fn told(command: &str) -> Reply {
         let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
         run(&words[1..], lookup(words[0]).unwrap()).unwrap_or_else(|error| error)
+    }
+
+    #[test]
+    fn hyperloglogs_pass_their_test() {
+        assert_eq!(told("PFSELFTEST"), Reply::OK);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use datatypes::{Entry, Event, Keyspace, KvMut, Record, StringForm};
 use resp::Reply;
 
 use super::{Outcome, expect_string, flag, keyspace, reader, string_bytes};
+use crate::args::is;
+use crate::error::HllDebugError;
 use crate::{Args, CommandError, Cx};
 
 const PFADD: Event = Event::string("pfadd");
@@ -64,6 +66,37 @@ pub fn pfmerge(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     put(&mut keyspace, entry, log);
     keyspace.announce(args.at(0)?, PFADD);
     Ok(Reply::OK)
+}
+
+/// PFDEBUG GETREG | DECODE | ENCODING | TODENSE key. Whoever asks for the registers makes the value
+/// dense, as in Redis.
+pub fn pfdebug(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
+    let (subcommand, key) = (args.at(0)?, args.at(1)?);
+    let mut keyspace = keyspace(kv, cx);
+    let entry = keyspace.entry(key)?;
+    let Some(record) = expect_string(entry.live())? else { return Err(HllDebugError::NoKey.into()) };
+    let sketch = Sketch::parse(&record.payload)?;
+    let is_dense = sketch.is_dense();
+    let reply = match () {
+        () if is(subcommand, "ENCODING") => {
+            return Ok(Reply::Simple(if is_dense { "dense" } else { "sparse" }));
+        }
+        () if is(subcommand, "DECODE") => {
+            return sketch.describe().map(Reply::bulk).ok_or(HllDebugError::NotSparse.into());
+        }
+        () if is(subcommand, "GETREG") => {
+            let registers = sketch.registers()?;
+            Reply::Array(registers.iter().map(|&count| Reply::Int(count.into())).collect())
+        }
+        () if is(subcommand, "TODENSE") => flag(!is_dense),
+        () => return Err(HllDebugError::Unknown(subcommand.to_vec()).into()),
+    };
+    if !is_dense {
+        let mut log = sketch.edit();
+        log.make_dense()?;
+        put(&mut keyspace, entry, log);
+    }
+    Ok(reply)
 }
 
 struct Union {

@@ -2,12 +2,12 @@
 
 use crate::doc::{Group, key_arg, string};
 use crate::flags::category;
-use crate::flags::flag::{DENYOOM, FAST};
+use crate::flags::flag::{ADMIN, DENYOOM, FAST};
 use crate::handler::hyperloglog;
 use crate::keyspec::key_flag::{ACCESS, INSERT, RO, RW};
 use crate::keyspec::{key, keys};
-use crate::spec::{at_least, write};
-use crate::{Id, Spec};
+use crate::spec::{at_least, exactly, local, write};
+use crate::{Id, ProxyCommand, Spec};
 
 pub static ROWS: &[Spec] = &[
     write(Id::Pfadd, "pfadd", at_least(2), &[key(1, RW | INSERT)], hyperloglog::pfadd)
@@ -37,6 +37,12 @@ pub static ROWS: &[Spec] = &[
         "Estimates how many different elements were added to one HyperLogLog or to any of several.",
     )
     .args(&[key_arg("key", 0).multiple()]),
+    write(Id::Pfdebug, "pfdebug", exactly(3), &[key(2, RW | ACCESS)], hyperloglog::pfdebug)
+        .flags(DENYOOM | ADMIN)
+        .acl(category::HYPERLOGLOG)
+        .system()
+        .doc(Group::HyperLogLog, "2.8.9", "N/A", "Looks into a HyperLogLog: GETREG, DECODE, ENCODING or TODENSE.")
+        .args(&[string("subcommand"), key_arg("key", 0)]),
     write(
         Id::Pfmerge,
         "pfmerge",
@@ -53,4 +59,9 @@ pub static ROWS: &[Spec] = &[
         "Merges HyperLogLogs into one.",
     )
     .args(&[key_arg("destkey", 0), key_arg("sourcekey", 1).optional().multiple()]),
+    local(Id::Pfselftest, "pfselftest", exactly(1), ProxyCommand::Alone)
+        .flags(ADMIN)
+        .acl(category::HYPERLOGLOG)
+        .system()
+        .doc(Group::HyperLogLog, "2.8.9", "N/A", "Tests HyperLogLogs: their encodings and their estimates."),
 ];

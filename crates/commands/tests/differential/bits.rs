@@ -200,6 +200,8 @@ fn hyperloglog_command() -> impl Strategy<Value = Words> {
         4 => key().prop_map(|key| words("PFCOUNT", [key])),
         4 => many("PFCOUNT"),
         5 => many("PFMERGE"),
+        3 => (key(), prop::sample::select(vec!["ENCODING", "DECODE", "GETREG", "TODENSE", "OTHER"]))
+            .prop_map(|(key, what)| words("PFDEBUG", [what.into(), key])),
         2 => (key(), sparse()).prop_map(|(key, value)| words("SET", [key, value])),
         1 => (key(), dense()).prop_map(|(key, value)| words("SET", [key, value])),
         1 => (key(), value()).prop_map(|(key, value)| words("SET", [key, value])),

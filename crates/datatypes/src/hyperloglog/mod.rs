@@ -17,10 +17,12 @@
 mod dense;
 mod estimate;
 mod hash;
+mod self_test;
 mod sparse;
 
 use estimate::Histogram;
 use hash::{position, run_of_zeros};
+pub use self_test::{Fault, self_test};
 
 /// Number of registers.
 pub const REGISTERS: usize = 1 << INDEX_BITS;
@@ -75,6 +77,11 @@ impl<'a> Sketch<'a> {
         self.value[ENCODING_AT] == DENSE
     }
 
+    /// What a sparse value consists of, in words.
+    pub fn describe(self) -> Option<String> {
+        (!self.is_dense()).then(|| sparse::describe(&self.value[HEADER_BYTES..]))
+    }
+
     /// The estimate as of the last change, if it was kept.
     pub fn cached(self) -> Option<u64> {
         let cached = self.value[CACHED_AT..].first_chunk().map_or(OUT_OF_DATE, |le| u64::from_le_bytes(*le));
@@ -99,6 +106,12 @@ impl<'a> Sketch<'a> {
             false => sparse::merge_into(own, registers)?,
         }
         Ok(())
+    }
+
+    pub fn registers(self) -> Result<Registers, HllError> {
+        let mut registers = [0; REGISTERS];
+        self.merge_into(&mut registers)?;
+        Ok(registers)
     }
 
     /// A copy to change.
@@ -173,8 +186,7 @@ impl HyperLogLog {
         if self.sketch().is_dense() {
             return Ok(());
         }
-        let mut registers = [0; REGISTERS];
-        self.sketch().merge_into(&mut registers)?;
+        let registers = self.sketch().registers()?;
         self.value.truncate(HEADER_BYTES);
         self.value[ENCODING_AT] = DENSE;
         self.value.extend(dense::encode(&registers));

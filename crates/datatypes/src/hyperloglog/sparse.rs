@@ -64,6 +64,16 @@ fn runs(opcodes: &[u8]) -> impl Iterator<Item = Run> {
     })
 }
 
+/// The opcodes as `PFDEBUG DECODE` writes them.
+pub(super) fn describe(opcodes: &[u8]) -> String {
+    let words = runs(opcodes).map(|run| match run {
+        Run { len, value: 0, bytes: 1 } => format!("z:{len}"),
+        Run { len, value: 0, .. } => format!("Z:{len}"),
+        Run { len, value, .. } => format!("v:{value},{len}"),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 pub(super) fn histogram(opcodes: &[u8]) -> Result<Histogram, HllError> {
     let mut histogram = Histogram::default();
     let mut covered = 0;

@@ -10,12 +10,17 @@ use openraft::{
 };
 
 use super::codec::{Append, AppendResult};
-use crate::types::{Raft, Snapshot, SnapshotData, TypeConfig, Vote};
+use crate::types::{Raft, Snapshot, SnapshotData, TypeConfig, Vote, WatchReceiver as _};
 
 type Answer<T, E = RaftError<TypeConfig>> = BoxFuture<'static, Result<T, E>>;
 
-/// What peers may ask of a replica.
+/// What peers may ask of a replica, and what keeps it alive.
 pub trait RaftHandle: Send + Sync + 'static {
+    fn leads(&self) -> bool;
+    /// Turns openraft's own timer on or off.
+    fn keep_time(&self, on: bool);
+    /// Tells the followers that this replica leads, if it does.
+    fn heartbeat(&self) -> BoxFuture<'_, ()>;
     /// Feeds requests in order; results come in order and end at the first that is not a success.
     fn stream_append(
         &self,
@@ -45,6 +50,22 @@ where
 struct Handle<SM: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>>(Raft<SM>);
 
 impl<SM: RaftStateMachine<TypeConfig, SnapshotData = SnapshotData>> RaftHandle for Handle<SM> {
+    fn leads(&self) -> bool {
+        self.0.server_metrics().borrow_watched().state.is_leader()
+    }
+
+    fn keep_time(&self, on: bool) {
+        self.0.runtime_config().tick(on);
+    }
+
+    fn heartbeat(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.0.trigger().heartbeat().await {
+                tracing::debug!(%error, "a replica that stopped has no heartbeat");
+            }
+        })
+    }
+
     fn stream_append(
         &self,
         input: BoxStream<'static, Append>,

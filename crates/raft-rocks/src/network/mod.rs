@@ -20,6 +20,7 @@ mod handle;
 mod mux;
 mod outbox;
 mod peer;
+mod pulse;
 mod registry;
 mod server;
 mod snapshot;
@@ -28,6 +29,7 @@ mod spool;
 pub use handle::{RaftHandle, raft_handle};
 pub use mux::{Dial, Peers};
 pub use peer::{GroupNetwork, PeerNetwork};
+pub use pulse::keep_pulse;
 pub use registry::Registry;
 pub use server::PeerService;
 

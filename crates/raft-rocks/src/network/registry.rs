@@ -5,13 +5,14 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
-use super::handle::RaftHandle;
+use super::{handle::RaftHandle, pulse::Pulse};
 
 /// A replica of this node.
 #[derive(Clone)]
 pub(super) struct Hosted {
     pub replica: u64,
     pub raft: Arc<dyn RaftHandle>,
+    pub pulse: Arc<Pulse>,
     refuse_votes_until: Option<Instant>,
 }
 
@@ -53,7 +54,8 @@ impl Registry {
         raft: Arc<dyn RaftHandle>,
         refuse_votes_until: Option<Instant>,
     ) {
-        self.0.groups.write().insert(group, Hosted { replica, raft, refuse_votes_until });
+        let hosted = Hosted { replica, raft, pulse: Arc::default(), refuse_votes_until };
+        self.0.groups.write().insert(group, hosted);
     }
 
     pub fn remove(&self, group: u64) {
@@ -62,6 +64,10 @@ impl Registry {
 
     pub(super) fn get(&self, group: u64, replica: u64) -> Option<Hosted> {
         self.0.groups.read().get(&group).filter(|hosted| hosted.replica == replica).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Hosted> {
+        self.0.groups.read().values().cloned().collect()
     }
 
     pub(super) fn spool_directory(&self) -> &PathBuf {

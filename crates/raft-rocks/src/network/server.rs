@@ -250,8 +250,12 @@ async fn serve_append(hosted: Hosted, queued: mpsc::Receiver<Append>, outbox: Ou
         Some((request, queued))
     });
     let mut results = hosted.raft.stream_append(input.boxed());
-    drop(hosted);
+    let pulse = hosted.pulse;
+    drop(hosted.raft);
     while let Some(Ok(result)) = results.next().await {
+        if result.is_ok() {
+            pulse.hear();
+        }
         if !outbox.push(reply(&closed, RaftKind::AppendReply, codec::put_append_result(&result))) {
             return;
         }

@@ -124,6 +124,7 @@ async fn serve(
     let refuse = ran_before.then(|| Instant::now() + quiet);
     registry.insert(GROUP, id, raft_handle(raft.clone()), refuse);
     tokio::spawn(elect_after(raft.clone(), quiet));
+    tokio::spawn(keep_pulse(registry.clone(), timings().heartbeat));
     listener.set_nonblocking(true).expect("set");
     let listener = TcpListener::from_std(listener).expect("listener");
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
