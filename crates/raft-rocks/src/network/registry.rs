@@ -1,6 +1,6 @@
 //! The replicas of this node that peers may talk to.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use parking_lot::RwLock;
 use tokio::time::Instant;
@@ -24,7 +24,8 @@ impl Hosted {
 }
 
 struct Inner {
-    groups: RwLock<HashMap<u64, Hosted>>,
+    /// In order: a simulation runs the same way twice.
+    groups: RwLock<BTreeMap<u64, Hosted>>,
     spool: PathBuf,
 }
 
@@ -66,6 +67,7 @@ impl Registry {
         self.0.groups.read().get(&group).filter(|hosted| hosted.replica == replica).cloned()
     }
 
+    /// By group.
     pub(super) fn all(&self) -> Vec<Hosted> {
         self.0.groups.read().values().cloned().collect()
     }
