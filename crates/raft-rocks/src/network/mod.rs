@@ -12,6 +12,7 @@
 //! - Nothing waits for ever: calls have deadlines, streams an idle timeout while something is owed.
 //! - `stream_append` never fails before it polled its input: openraft's backoff lives in there.
 //! - A frame that makes no sense closes the connection it came on, nothing else.
+//! - A replica that hears no leader has openraft's timer on: see [`keep_pulse`].
 //! - A broken or late exchange is an unknown outcome; what was sent may have arrived.
 
 mod append;

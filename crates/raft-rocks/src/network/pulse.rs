@@ -65,16 +65,105 @@ async fn beat(hosted: &Hosted) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    #[test]
-    fn one_silent_beat_is_no_silence() {
-        let pulse = Pulse::default();
-        pulse.hear();
-        assert!(pulse.beat());
-        assert!(pulse.beat(), "heartbeats come as often as beats: one may be a little late");
-        assert!(!pulse.beat());
-        pulse.hear();
-        assert!(pulse.beat());
+    use futures::{
+        FutureExt, StreamExt,
+        future::{BoxFuture, pending},
+        stream::{self, BoxStream},
+    };
+    use openraft::{
+        errors::{Fatal, RaftError},
+        raft::{SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse},
+    };
+
+    use super::*;
+    use crate::{
+        network::{
+            codec::{Append, AppendResult},
+            handle::RaftHandle,
+        },
+        types::{Snapshot, TypeConfig, Vote},
+    };
+
+    type Answer<T, E = RaftError<TypeConfig>> = BoxFuture<'static, Result<T, E>>;
+
+    /// A replica that notes what it is told, and answers nobody.
+    #[derive(Default)]
+    struct Replica {
+        leads: AtomicBool,
+        keeps_time: AtomicBool,
+        heartbeats: AtomicU32,
+    }
+
+    impl RaftHandle for Replica {
+        fn leads(&self) -> bool {
+            self.leads.load(Ordering::Relaxed)
+        }
+
+        fn keep_time(&self, on: bool) {
+            self.keeps_time.store(on, Ordering::Relaxed);
+        }
+
+        fn heartbeat(&self) -> BoxFuture<'_, ()> {
+            self.heartbeats.fetch_add(1, Ordering::Relaxed);
+            async {}.boxed()
+        }
+
+        fn stream_append(
+            &self,
+            _: BoxStream<'static, Append>,
+        ) -> BoxStream<'static, Result<AppendResult, Fatal<TypeConfig>>> {
+            stream::pending().boxed()
+        }
+
+        fn vote(&self, _: VoteRequest<TypeConfig>) -> Answer<VoteResponse<TypeConfig>> {
+            pending().boxed()
+        }
+
+        fn pre_vote(&self, _: VoteRequest<TypeConfig>) -> Answer<VoteResponse<TypeConfig>> {
+            pending().boxed()
+        }
+
+        fn transfer_leader(
+            &self,
+            _: TransferLeaderRequest<TypeConfig>,
+        ) -> Answer<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>> {
+            pending().boxed()
+        }
+
+        fn install_snapshot(
+            &self,
+            _: Vote,
+            _: Snapshot,
+        ) -> Answer<SnapshotResponse<TypeConfig>, Fatal<TypeConfig>> {
+            pending().boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_timer_of_its_own_is_for_a_replica_that_hears_no_leader() {
+        let (replica, registry) = (Arc::new(Replica::default()), Registry::default());
+        registry.insert(7, 1, replica.clone(), None);
+        let hosted = registry.get(7, 1).expect("hosted");
+        let keeps_time_after_a_beat = async || {
+            beat(&hosted).await;
+            replica.keeps_time.load(Ordering::Relaxed)
+        };
+        hosted.pulse.hear();
+        assert!(!keeps_time_after_a_beat().await);
+        assert!(!keeps_time_after_a_beat().await, "a heartbeat may be a little late");
+        assert!(keeps_time_after_a_beat().await);
+        hosted.pulse.hear();
+        assert!(!keeps_time_after_a_beat().await);
+        assert_eq!(replica.heartbeats.load(Ordering::Relaxed), 0);
+
+        replica.leads.store(true, Ordering::Relaxed);
+        for beats in 1..5 {
+            assert!(!keeps_time_after_a_beat().await);
+            assert_eq!(replica.heartbeats.load(Ordering::Relaxed), beats);
+        }
+        replica.leads.store(false, Ordering::Relaxed);
+        assert!(keeps_time_after_a_beat().await, "nobody was heard while it led");
     }
 }
