@@ -110,7 +110,7 @@ async fn slow_syncs_leave_the_runtime_and_fast_ones_return() {
     }
     assert_eq!(taken(&watch), (4, 4), "slow: on a thread");
     watch.slow.store(false, Ordering::Relaxed);
-    // The average comes down, and the thread must be caught asleep.
+    // The average comes down.
     let mut term = 10;
     loop {
         term += 1;
@@ -125,4 +125,26 @@ async fn slow_syncs_leave_the_runtime_and_fast_ones_return() {
         LogStore::open(dir.path(), LogOptions::default(), AdaptiveExecutor).expect("opened").group(1);
     use openraft::RaftLogReader;
     assert_eq!(again.read_vote().await.expect("read"), Some(Vote::new(term, 1)));
+}
+
+#[tokio::test]
+async fn what_is_ready_together_shares_a_sync_also_on_a_slow_disk() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let watch = Arc::new(Watch::default());
+    let store = open(dir.path(), &watch);
+    watch.slow.store(true, Ordering::Relaxed);
+    let mut log = store.group(1);
+    vote(&mut log, 1).await;
+    vote(&mut log, 2).await;
+    taken(&watch);
+    for term in 1..=5 {
+        let voting = (2..=5).map(|group| {
+            let mut log = store.group(group);
+            tokio::spawn(async move { vote(&mut log, term).await })
+        });
+        for voted in voting.collect::<Vec<_>>() {
+            voted.await.expect("voted");
+        }
+        assert_eq!(taken(&watch), (1, 1), "four groups, one sync");
+    }
 }

@@ -4,8 +4,8 @@
 //! A round (an entry for each group, the syncs and messages of its replicas) costs about the same
 //! whether it carries ten commands or fifty. Clients that send when they have their reply fall into two
 //! halves, one in flight while the other gathers, and each round carries one of them. So after answers
-//! the node waits until nearly as many commands have come as were answered, for at most half as long
-//! again as a round takes. Where clients do not come back like that, it gives up waiting, for longer each time.
+//! the node waits until nearly as many commands have come as were answered, for at most about as long as
+//! a round takes. Where clients do not come back like that, it gives up waiting, for longer each time.
 
 use std::time::Duration;
 
@@ -17,8 +17,11 @@ use tokio::{
 
 /// Of the commands that were answered, how many must come back: three in four.
 const BACK_OF_FOUR: u64 = 3;
-/// The longest wait, whatever a round takes.
-const WAIT_MAX: Duration = Duration::from_micros(1500);
+/// The longest wait is half as long again as a round takes, but where that is more than this, as long as
+/// the round.
+const LONG_WAIT: Duration = Duration::from_micros(1500);
+/// Whatever a round takes.
+const WAIT_MAX: Duration = Duration::from_millis(5);
 /// Weight of the last round in the average: one in so many.
 const AVERAGE_OVER: u32 = 8;
 /// After waiting in vain the next rounds are not paced: 1, 3, 7, … up to so many.
@@ -47,7 +50,7 @@ struct State {
 
 impl State {
     fn deadline(&self) -> Instant {
-        self.answered_at + (self.round * 3 / 2).min(WAIT_MAX)
+        self.answered_at + (self.round * 3 / 2).min(self.round.clamp(LONG_WAIT, WAIT_MAX))
     }
 
     fn open(&mut self) {

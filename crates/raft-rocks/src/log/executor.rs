@@ -30,6 +30,9 @@ pub trait LogDriver: Send + Sync {
 /// Writes on the runtime that opened the store while the disk is fast: handing work to another
 /// thread and back costs more than such a sync, and a group has nothing better to do meanwhile.
 /// Turns go to a thread of their own while syncs are slow, or if there is no runtime.
+///
+/// Either way a turn begins when the runtime has done what else was ready. A round of entries is one
+/// for each group: a turn that began with the first would leave the others to the next sync.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AdaptiveExecutor;
 
@@ -89,20 +92,28 @@ impl LogExecutor for AdaptiveExecutor {
             stop: AtomicBool::new(false),
         });
         let of_thread = turns.clone();
-        let run = move || run_in_thread(&of_thread);
-        let join = std::thread::Builder::new().name("raft-log".to_owned()).spawn(run)?;
         let runtime = tokio::runtime::Handle::try_current().ok();
+        let run = {
+            let runtime = runtime.clone();
+            move || run_in_thread(&of_thread, runtime.as_ref())
+        };
+        let join = std::thread::Builder::new().name("raft-log".to_owned()).spawn(run)?;
         Ok(Box::new(Adaptive { turns, runtime, thread: join.thread().clone(), join: Some(join) }))
     }
 }
 
-fn run_in_thread(turns: &Turns) {
+fn run_in_thread(turns: &Arc<Turns>, runtime: Option<&tokio::runtime::Handle>) {
     loop {
-        if turns.take() {
-            continue;
-        }
-        if turns.stop.load(Ordering::Acquire) {
-            return;
+        let took = turns.take();
+        let stops = turns.stop.load(Ordering::Acquire);
+        match runtime {
+            _ if stops && !took => return,
+            // The runtime says when the next turn begins.
+            Some(runtime) if took && !stops => {
+                runtime.spawn(run_on_runtime(turns.clone(), std::thread::current()));
+            }
+            _ if took => continue,
+            _ => {}
         }
         // A wake-up between the two is kept by the thread's token.
         std::thread::park();
@@ -126,10 +137,10 @@ async fn run_on_runtime(turns: Arc<Turns>, thread: Thread) {
 impl LogDriver for Adaptive {
     fn wake(&self) {
         match &self.runtime {
-            Some(runtime) if !self.turns.is_slow() => {
+            Some(runtime) => {
                 runtime.spawn(run_on_runtime(self.turns.clone(), self.thread.clone()));
             }
-            _ => self.thread.unpark(),
+            None => self.thread.unpark(),
         }
     }
 
