@@ -37,7 +37,7 @@ pub trait LogDriver: Send + Sync {
 pub struct AdaptiveExecutor;
 
 /// Syncs that take longer than this on average leave the runtime, and return below half of it.
-const SLOW_SYNC: Duration = Duration::from_millis(1);
+const SLOW_SYNC: Duration = Duration::from_millis(3);
 /// Weight of the last sync in the average: one in so many.
 const AVERAGE_OVER: u32 = 8;
 
