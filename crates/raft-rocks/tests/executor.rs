@@ -69,7 +69,7 @@ impl DiskFile for WatchedFile {
         let own_thread = std::thread::current().name() == Some("raft-log");
         self.1.syncs.lock().push(own_thread);
         if self.1.slow.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(40));
         }
         Ok(())
     }
