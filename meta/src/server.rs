@@ -72,6 +72,7 @@ pub async fn run_with(
 
     let peer_service = PeerService::new();
     let (consensus, watches) = start_raft(&options, &env, &peer_service, log_disk).await?;
+    let pulse = raft_rocks::keep_pulse(peer_service.registry().clone(), options.timings().heartbeat);
     let lease = Duration::from_millis(options.proxy_lease_ms);
     let tracker = Tracker::new(lease, Duration::from_millis(options.store_silence_ms));
     let apply_timeout = Duration::from_millis(options.apply_timeout_ms);
@@ -85,12 +86,11 @@ pub async fn run_with(
     let http = start_http(&options, &env, &core, &readiness, &tasks).await?;
     let shutdown = tasks.clone().cancelled_owned();
     let membership = Membership::new(core.clone());
-    let pulse = raft_rocks::keep_pulse(peer_service.registry().clone(), options.timings().heartbeat);
-    tokio::spawn(tasks.clone().run_until_cancelled_owned(pulse));
     let service = Service::new(core.clone(), membership.clone());
     let mut serving = tokio::spawn(grpc::serve(listener, router(service, peer_service)?, shutdown));
     started(Addresses { rpc, http });
 
+    tokio::spawn(tasks.clone().run_until_cancelled_owned(pulse));
     let ruling = tokio::spawn(Ruler::new(core.clone(), options.policy()).run(tasks.clone()));
     tokio::spawn(membership.finish_what_was_begun(tasks.clone()));
     tokio::select! {

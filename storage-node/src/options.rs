@@ -1,7 +1,8 @@
 //! Settings of a storage node.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use raft_rocks::RaftTimings;
 use serde::{Deserialize, Serialize};
 
 /// When an entry counts as written.
@@ -76,10 +77,24 @@ daemon::options! {
     }
 }
 
+impl Options {
+    pub(crate) fn timings(&self) -> RaftTimings {
+        RaftTimings {
+            heartbeat: Duration::from_millis(self.heartbeat_ms),
+            election_min: Duration::from_millis(self.election_min_ms),
+            election_max: Duration::from_millis(self.election_max_ms),
+            log_keep_entries: self.log_keep_entries,
+        }
+    }
+}
+
 fn check(options: &Options) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     if options.meta.is_empty() {
         problems.push(("meta", "name at least one meta node".to_owned()));
+    }
+    if options.heartbeat_ms == 0 {
+        problems.push(("heartbeat_ms", "must be at least 1".to_owned()));
     }
     if options.election_min_ms < 2 * options.heartbeat_ms {
         problems.push(("election_min_ms", "must be at least twice heartbeat_ms".to_owned()));

@@ -17,10 +17,9 @@ use tokio::{
 
 /// Of the commands that were answered, how many must come back: three in four.
 const BACK_OF_FOUR: u64 = 3;
-/// The longest wait is half as long again as a round takes, but where that is more than this, as long as
-/// the round.
+/// One and a half rounds are waited, up to this; where a single round takes longer, one round.
 const LONG_WAIT: Duration = Duration::from_micros(1500);
-/// Whatever a round takes.
+/// The longest wait, whatever a round takes.
 const WAIT_MAX: Duration = Duration::from_millis(5);
 /// Weight of the last round in the average: one in so many.
 const AVERAGE_OVER: u32 = 8;
@@ -155,6 +154,15 @@ mod tests {
         pacer.answered(8, now - ROUND, now);
         pacer.arrived(6);
         assert!(!pacer.is_open(now), "the groups of a node are one round");
+    }
+
+    #[test]
+    fn a_long_round_is_waited_for_once() {
+        let now = Instant::now();
+        let pacer = Pacer::new();
+        (0..50).for_each(|_| pacer.answered(8, now - ROUND, now));
+        assert!(!pacer.is_open(now + ROUND * 3 / 4), "longer than one and a half short rounds");
+        assert!(pacer.is_open(now + ROUND));
     }
 
     #[test]

@@ -10,9 +10,7 @@ use std::{
 use anyhow::Context;
 use daemon::env::Env;
 use parking_lot::Mutex;
-use raft_rocks::{
-    ChangeMembers, LogStore, Member, PeerService, Peers, Raft, RaftTimings, raft_config, raft_handle,
-};
+use raft_rocks::{ChangeMembers, LogStore, Member, PeerService, Peers, Raft, raft_config, raft_handle};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -99,17 +97,13 @@ impl Replica {
         let machine = StateMachine::new(shared.clone(), config.engine.clone(), config.blocking);
         let mut log = config.log.group(group);
         let voted_before = raft_rocks::has_history(&mut log).await?;
-        let raft_config = raft_config(RaftTimings {
-            heartbeat: Duration::from_millis(options.heartbeat_ms),
-            election_min: Duration::from_millis(options.election_min_ms),
-            election_max: Duration::from_millis(options.election_max_ms),
-            log_keep_entries: options.log_keep_entries,
-        });
+        let timings = options.timings();
+        let raft_config = raft_config(timings);
         let raft = Raft::new(replica, raft_config, config.peers.network(group), log, machine.clone())
             .await
             .context("start Raft")?;
         let stop = CancellationToken::new();
-        let quiet = Duration::from_millis(options.election_max_ms);
+        let quiet = timings.election_max;
         let refuse_votes_until = voted_before.then(|| Instant::now() + quiet);
         config.service.insert(group, replica, raft_handle(raft.clone()), refuse_votes_until);
         let quiet = if voted_before { quiet } else { Duration::ZERO };

@@ -136,7 +136,7 @@ pub async fn run_with(
     let _end = serving.clone().drop_guard();
     let ended = serving.clone().cancelled_owned();
     let server = tokio::spawn(async move { grpc::serve(listener, router, ended).await });
-    let heartbeat = Duration::from_millis(config.options.heartbeat_ms);
+    let heartbeat = config.options.timings().heartbeat;
     let pulse = raft_rocks::keep_pulse(config.service.registry().clone(), heartbeat);
     tokio::spawn(serving.clone().run_until_cancelled_owned(pulse));
     let watching = watch_leadership(config.events.clone(), replicas.clone());

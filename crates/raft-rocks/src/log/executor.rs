@@ -105,15 +105,17 @@ impl LogExecutor for AdaptiveExecutor {
 fn run_in_thread(turns: &Arc<Turns>, runtime: Option<&tokio::runtime::Handle>) {
     loop {
         let took = turns.take();
-        let stops = turns.stop.load(Ordering::Acquire);
-        match runtime {
-            _ if stops && !took => return,
-            // The runtime says when the next turn begins.
-            Some(runtime) if took && !stops => {
-                runtime.spawn(run_on_runtime(turns.clone(), std::thread::current()));
+        if turns.stop.load(Ordering::Acquire) {
+            // What is still queued is written out.
+            if took {
+                continue;
             }
-            _ if took => continue,
-            _ => {}
+            return;
+        }
+        if took {
+            let Some(runtime) = runtime else { continue };
+            // The runtime says when the next turn begins.
+            runtime.spawn(run_on_runtime(turns.clone(), std::thread::current()));
         }
         // A wake-up between the two is kept by the thread's token.
         std::thread::park();

@@ -6,7 +6,7 @@
 //! while a replica hears nothing.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -19,26 +19,27 @@ use super::registry::{Hosted, Registry};
 /// it starts an election: a lease and an election timeout.
 const SILENT_BEATS_MAX: u32 = 2;
 
-/// What a replica heard.
-#[derive(Default)]
+/// How long a replica has heard no leader.
 pub(super) struct Pulse {
-    heard: AtomicBool,
     silent_beats: AtomicU32,
+}
+
+impl Default for Pulse {
+    /// Nothing was heard yet.
+    fn default() -> Self {
+        Self { silent_beats: AtomicU32::new(SILENT_BEATS_MAX) }
+    }
 }
 
 impl Pulse {
     /// A leader's request was accepted, and is durable.
     pub fn hear(&self) {
-        self.heard.store(true, Ordering::Relaxed);
+        self.silent_beats.store(0, Ordering::Relaxed);
     }
 
     /// Whether a leader was heard lately.
     fn beat(&self) -> bool {
-        if self.heard.swap(false, Ordering::Relaxed) {
-            self.silent_beats.store(0, Ordering::Relaxed);
-            return true;
-        }
-        self.silent_beats.fetch_add(1, Ordering::Relaxed) + 1 < SILENT_BEATS_MAX
+        self.silent_beats.fetch_add(1, Ordering::Relaxed) < SILENT_BEATS_MAX
     }
 }
 
@@ -65,7 +66,7 @@ async fn beat(hosted: &Hosted) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, atomic::AtomicBool};
 
     use futures::{
         FutureExt, StreamExt,
@@ -150,6 +151,7 @@ mod tests {
             beat(&hosted).await;
             replica.keeps_time.load(Ordering::Relaxed)
         };
+        assert!(keeps_time_after_a_beat().await, "it was just started");
         hosted.pulse.hear();
         assert!(!keeps_time_after_a_beat().await);
         assert!(!keeps_time_after_a_beat().await, "a heartbeat may be a little late");
