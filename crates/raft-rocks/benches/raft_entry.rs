@@ -17,6 +17,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// An entry of 50 commands of 120 bytes.
 const PAYLOAD_BYTES: usize = 50 * 120;
+/// Fills up while warming up: then its memory is used anew, as in a node that has run for a while.
+const CACHE_BYTES: usize = 1 << 20;
 const WARM_UP: u64 = 500;
 const ENTRIES: u64 = 4000;
 
@@ -39,7 +41,8 @@ async fn write(raft: Raft<MemoryMachine>, entries: u64) {
 }
 
 async fn measure(durability: Durability) {
-    let cluster = Cluster::start_with(3, LogOptions { durability, ..LogOptions::default() }).await;
+    let options = LogOptions { durability, cache_bytes: CACHE_BYTES, ..LogOptions::default() };
+    let cluster = Cluster::start_with(3, options).await;
     cluster.write("first").await;
     let leader = &cluster.nodes[cluster.leader().await as usize - 1];
     leader.spawn(write(leader.raft().clone(), WARM_UP)).await.expect("warm");

@@ -95,7 +95,7 @@ impl Replica {
             serving: AtomicBool::new(false),
         });
         let machine = StateMachine::new(shared.clone(), config.engine.clone(), config.blocking);
-        let mut log = config.log.group(group);
+        let mut log = config.log.group(group).of_replica(replica);
         let voted_before = raft_rocks::has_history(&mut log).await?;
         let timings = options.timings();
         let raft_config = raft_config(timings);

@@ -11,8 +11,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
-use super::writer::LogWriter;
+use super::{later::SyncWhen, writer::LogWriter};
 
 /// Starts a writer.
 pub trait LogExecutor: 'static {
@@ -53,15 +54,42 @@ struct Turn {
     writer: Option<LogWriter>,
     /// Of the time a sync takes.
     average: Duration,
+    left: Left,
+}
+
+/// What turns left for a later sync.
+#[derive(Default)]
+struct Left {
+    /// It must be synced now.
+    due: bool,
+    /// Somebody looks at it from time to time.
+    watched: bool,
+}
+
+impl Left {
+    /// Looks at what is left. True if it is due; `None` if nothing is left.
+    fn look(&mut self, writer: Option<&mut LogWriter>) -> Option<bool> {
+        let when = writer.and_then(LogWriter::look);
+        self.due = when == Some(SyncWhen::Now);
+        self.watched = when.is_some();
+        self.watched.then_some(self.due)
+    }
 }
 
 impl Turns {
-    /// Writes, syncs and answers what is queued. False if there was nothing.
-    fn take(&self) -> bool {
-        let Turn { writer, average } = &mut *self.turn.lock();
+    /// Writes, syncs and answers what is queued, or leaves its sync for later. False if there was nothing.
+    fn take(self: &Arc<Self>, runtime: Option<&Handle>, thread: &Thread) -> bool {
+        let Turn { writer, average, left } = &mut *self.turn.lock();
         let Some(writer) = writer else { return false };
-        if !writer.write() {
-            return false;
+        match (writer.write(), runtime) {
+            (None, _) if !left.due => return false,
+            (Some(SyncWhen::Later), Some(runtime)) if !self.stop.load(Ordering::Acquire) => {
+                if !std::mem::replace(&mut left.watched, true) {
+                    runtime.spawn(watch(self.clone(), thread.clone()));
+                }
+                return true;
+            }
+            _ => left.due = false,
         }
         let begin = Instant::now();
         writer.sync();
@@ -79,7 +107,7 @@ impl Turns {
 
 struct Adaptive {
     turns: Arc<Turns>,
-    runtime: Option<tokio::runtime::Handle>,
+    runtime: Option<Handle>,
     thread: Thread,
     join: Option<JoinHandle<()>>,
 }
@@ -87,12 +115,12 @@ struct Adaptive {
 impl LogExecutor for AdaptiveExecutor {
     fn start(self: Box<Self>, writer: LogWriter) -> io::Result<Box<dyn LogDriver>> {
         let turns = Arc::new(Turns {
-            turn: Mutex::new(Turn { writer: Some(writer), average: Duration::ZERO }),
+            turn: Mutex::new(Turn { writer: Some(writer), average: Duration::ZERO, left: Left::default() }),
             slow: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
         let of_thread = turns.clone();
-        let runtime = tokio::runtime::Handle::try_current().ok();
+        let runtime = Handle::try_current().ok();
         let run = {
             let runtime = runtime.clone();
             move || run_in_thread(&of_thread, runtime.as_ref())
@@ -102,9 +130,10 @@ impl LogExecutor for AdaptiveExecutor {
     }
 }
 
-fn run_in_thread(turns: &Arc<Turns>, runtime: Option<&tokio::runtime::Handle>) {
+fn run_in_thread(turns: &Arc<Turns>, runtime: Option<&Handle>) {
+    let thread = std::thread::current();
     loop {
-        let took = turns.take();
+        let took = turns.take(runtime, &thread);
         if turns.stop.load(Ordering::Acquire) {
             // What is still queued is written out.
             if took {
@@ -115,7 +144,7 @@ fn run_in_thread(turns: &Arc<Turns>, runtime: Option<&tokio::runtime::Handle>) {
         if took {
             let Some(runtime) = runtime else { continue };
             // The runtime says when the next turn begins.
-            runtime.spawn(run_on_runtime(turns.clone(), std::thread::current()));
+            runtime.spawn(run_on_runtime(turns.clone(), thread.clone()));
         }
         // A wake-up between the two is kept by the thread's token.
         std::thread::park();
@@ -130,8 +159,25 @@ async fn run_on_runtime(turns: Arc<Turns>, thread: Thread) {
         if turns.is_slow() {
             return thread.unpark();
         }
-        if !turns.take() {
+        if !turns.take(Some(&Handle::current()), &thread) {
             return;
+        }
+    }
+}
+
+/// Looks after what turns left for a later sync, until nothing is left.
+async fn watch(turns: Arc<Turns>, thread: Thread) {
+    loop {
+        let after = turns.turn.lock().writer.as_ref().map_or(Duration::ZERO, LogWriter::look_after);
+        tokio::time::sleep(after).await;
+        let due = {
+            let Turn { writer, left, .. } = &mut *turns.turn.lock();
+            left.look(writer.as_mut())
+        };
+        match due {
+            None => return,
+            Some(false) => {}
+            Some(true) => run_on_runtime(turns.clone(), thread.clone()).await,
         }
     }
 }
@@ -149,6 +195,7 @@ impl LogDriver for Adaptive {
     /// Writes out what is queued and ends the thread, so that the directory can be opened again.
     fn stop(&mut self) {
         self.turns.stop.store(true, Ordering::Release);
+        self.turns.turn.lock().left.due = true;
         self.thread.unpark();
         if let Some(join) = self.join.take()
             && join.join().is_err()
@@ -180,32 +227,72 @@ impl InlineExecutor {
 }
 
 struct Inline {
-    runtime: tokio::runtime::Handle,
-    parts: Arc<Mutex<(LogWriter, Delays)>>,
-    task: Mutex<Option<tokio::task::AbortHandle>>,
+    runtime: Handle,
+    parts: Arc<Mutex<InlineParts>>,
+}
+
+struct InlineParts {
+    /// Gone when the store is closed.
+    writer: Option<LogWriter>,
+    delays: Delays,
+    left: Left,
 }
 
 impl LogExecutor for InlineExecutor {
     fn start(self: Box<Self>, writer: LogWriter) -> io::Result<Box<dyn LogDriver>> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
-        let parts = Arc::new(Mutex::new((writer, self.delays)));
-        Ok(Box::new(Inline { runtime, parts, task: Mutex::default() }))
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let parts = InlineParts { writer: Some(writer), delays: self.delays, left: Left::default() };
+        Ok(Box::new(Inline { runtime, parts: Arc::new(Mutex::new(parts)) }))
     }
 }
 
-async fn run_inline(parts: Arc<Mutex<(LogWriter, Delays)>>) {
+async fn run_inline(parts: Arc<Mutex<InlineParts>>) {
     loop {
         let (before_sync, before_callbacks) = {
-            let (writer, delays) = &mut *parts.lock();
-            if !writer.write() {
-                return;
+            let InlineParts { writer, delays, left } = &mut *parts.lock();
+            let Some(writer) = writer else { return };
+            match writer.write() {
+                None if !left.due => return,
+                Some(SyncWhen::Later) => {
+                    if !std::mem::replace(&mut left.watched, true) {
+                        spawn_watch_inline(parts.clone());
+                    }
+                    continue;
+                }
+                _ => left.due = false,
             }
             delays()
         };
         pass(before_sync).await;
-        parts.lock().0.sync();
+        with_writer(&parts, LogWriter::sync);
         pass(before_callbacks).await;
-        parts.lock().0.complete();
+        with_writer(&parts, LogWriter::complete);
+    }
+}
+
+fn with_writer(parts: &Mutex<InlineParts>, step: impl FnOnce(&mut LogWriter)) {
+    if let Some(writer) = &mut parts.lock().writer {
+        step(writer);
+    }
+}
+
+fn spawn_watch_inline(parts: Arc<Mutex<InlineParts>>) {
+    tokio::spawn(watch_inline(parts));
+}
+
+async fn watch_inline(parts: Arc<Mutex<InlineParts>>) {
+    loop {
+        let after = parts.lock().writer.as_ref().map_or(Duration::ZERO, LogWriter::look_after);
+        pass(after).await;
+        let due = {
+            let InlineParts { writer, left, .. } = &mut *parts.lock();
+            left.look(writer.as_mut())
+        };
+        match due {
+            None => return,
+            Some(false) => {}
+            Some(true) => run_inline(parts.clone()).await,
+        }
     }
 }
 
@@ -217,13 +304,10 @@ async fn pass(time: Duration) {
 
 impl LogDriver for Inline {
     fn wake(&self) {
-        let task = self.runtime.spawn(run_inline(self.parts.clone()));
-        *self.task.lock() = Some(task.abort_handle());
+        self.runtime.spawn(run_inline(self.parts.clone()));
     }
 
     fn stop(&mut self) {
-        if let Some(task) = self.task.lock().take() {
-            task.abort();
-        }
+        self.parts.lock().writer = None;
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use futures::{Stream, TryStreamExt, stream};
 use openraft::{LogState, RaftLogReader, storage::RaftLogStorage};
+use tokio::time::Instant;
 
 use super::{
     index::Found,
@@ -16,13 +17,15 @@ use super::{
     segments,
     store::Handle,
 };
-use crate::types::{Entry, IOFlushed, LogId, TypeConfig, Vote};
+use crate::types::{Entry, EntryPayload, IOFlushed, LogId, TypeConfig, Vote};
 
 /// The log of one group; also its reader. Cheap to clone, clones are the same log.
 #[derive(Clone)]
 pub struct GroupLog {
     group: Arc<GroupShared>,
     store: Arc<Handle>,
+    /// The replica whose proposals may be synced later.
+    proposer: Option<u64>,
 }
 
 /// Whether the replica that owns this log ran before: then it may have granted a lease that it
@@ -34,7 +37,18 @@ pub async fn has_history(log: &mut GroupLog) -> io::Result<bool> {
 
 impl GroupLog {
     pub(super) fn new(group: Arc<GroupShared>, store: Arc<Handle>) -> Self {
-        Self { group, store }
+        Self { group, store, proposer: None }
+    }
+
+    /// The log of this replica, which shares its group with others: what it proposes may be synced later
+    /// than they do.
+    pub fn of_replica(self, replica: u64) -> Self {
+        Self { proposer: Some(replica), ..self }
+    }
+
+    fn proposed(&self, entry: &Entry) -> bool {
+        self.proposer == Some(entry.log_id.leader_id.node_id)
+            && matches!(entry.payload, EntryPayload::Normal(_))
     }
 
     fn read(&self, start: u64, end: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
@@ -129,7 +143,10 @@ impl RaftLogStorage<TypeConfig> for GroupLog {
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
         let newly_dirty = {
             let mut state = self.group.state.lock();
-            state.committed = committed;
+            if state.committed != committed {
+                state.committed = committed;
+                state.committed_at = Some(Instant::now());
+            }
             !std::mem::replace(&mut state.committed_dirty, true)
         };
         if newly_dirty {
@@ -155,7 +172,8 @@ impl RaftLogStorage<TypeConfig> for GroupLog {
                 state.append(entry)?;
             }
         }
-        self.store.push(Op::Append { group: self.group.clone(), entries, done });
+        let proposed = entries.iter().all(|entry| self.proposed(entry));
+        self.store.push(Op::Append { group: self.group.clone(), entries, proposed, done });
         Ok(())
     }
 

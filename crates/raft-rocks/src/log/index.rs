@@ -6,6 +6,8 @@
 
 use std::{collections::VecDeque, io};
 
+use tokio::time::Instant;
+
 use super::record::HEADER_BYTES;
 use crate::types::{CommittedLeaderId, Entry, EntryPayload, LogId, Vote};
 
@@ -51,6 +53,8 @@ fn weight(payload: &EntryPayload) -> usize {
 pub(super) struct GroupState {
     pub vote: Option<Vote>,
     pub committed: Option<LogId>,
+    /// When `committed` came to be what it is, since the log was opened.
+    pub committed_at: Option<Instant>,
     /// Set when `committed` changed since it was last queued.
     pub committed_dirty: bool,
     pub purged: Option<LogId>,

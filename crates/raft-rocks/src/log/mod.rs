@@ -12,6 +12,8 @@
 //! Invariants:
 //! - A callback reports success only after everything queued before it is durable (durability
 //!   `fsync`) or handed to the operating system (`os`).
+//! - What a node proposed itself may be synced later than its followers do ([`SyncWhen`]); its callbacks
+//!   wait.
 //! - Callbacks fire in the order of the queue, so in the order of each group's calls.
 //! - After a failed write or sync the store is failed for good: nothing is ever acknowledged again,
 //!   and the sync is not retried as if it could still cover what it lost.
@@ -23,6 +25,7 @@ pub mod disk;
 pub mod executor;
 mod group;
 mod index;
+mod later;
 mod queue;
 mod record;
 mod recovery;
@@ -35,6 +38,7 @@ mod writer;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use executor::{AdaptiveExecutor, InlineExecutor, LogDriver, LogExecutor};
 pub use group::{GroupLog, has_history};
+pub use later::SyncWhen;
 pub use sim::SimDisk;
 pub use store::{Durability, LogOptions, LogStore, LogUsage, OldestNeeded};
 pub use writer::LogWriter;

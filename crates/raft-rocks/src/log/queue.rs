@@ -19,11 +19,38 @@ pub(super) struct GroupShared {
 pub(super) type Done = oneshot::Sender<std::io::Result<()>>;
 
 pub(super) enum Op {
-    Append { group: Arc<GroupShared>, entries: Vec<Entry>, done: IOFlushed },
-    Vote { group: u64, vote: Vote, done: Done },
-    Truncate { group: u64, last: Option<LogId>, done: Done },
-    Purge { group: u64, upto: LogId },
-    Remove { group: u64, done: Done },
+    /// `proposed`: by this node, so that others are asked to sync it too.
+    Append {
+        group: Arc<GroupShared>,
+        entries: Vec<Entry>,
+        proposed: bool,
+        done: IOFlushed,
+    },
+    Vote {
+        group: u64,
+        vote: Vote,
+        done: Done,
+    },
+    Truncate {
+        group: u64,
+        last: Option<LogId>,
+        done: Done,
+    },
+    Purge {
+        group: u64,
+        upto: LogId,
+    },
+    Remove {
+        group: u64,
+        done: Done,
+    },
+}
+
+impl Op {
+    /// Nobody depends on its sync, as long as other nodes do theirs.
+    pub fn may_wait(&self) -> bool {
+        matches!(self, Op::Append { proposed: true, .. })
+    }
 }
 
 #[derive(Default)]

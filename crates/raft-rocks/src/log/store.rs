@@ -52,7 +52,7 @@ impl Default for LogOptions {
         Self {
             durability: Durability::Fsync,
             segment_bytes: 128 << 20,
-            cache_bytes: 64 << 20,
+            cache_bytes: 16 << 20,
             read_bytes_max: 1 << 20,
         }
     }

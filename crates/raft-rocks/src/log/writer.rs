@@ -7,11 +7,13 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use super::{
     disk::{Disk, DiskFile},
     index::Location,
+    later::{Later, SyncWhen},
     queue::{Done, GroupShared, Op},
     record::{self, Header, Kind, PAYLOAD_BYTES_MAX},
     recovery::{FORMAT, Logged, WriterStart},
@@ -64,6 +66,7 @@ pub struct LogWriter {
     placed: Vec<Placed>,
     /// The present turn's failure.
     failure: Option<Failure>,
+    later: Later,
     /// A purge, a removal or a rotation may have made segments free.
     may_free: bool,
 }
@@ -97,6 +100,7 @@ impl LogWriter {
             callbacks: Vec::new(),
             placed: Vec::new(),
             failure: None,
+            later: Later::default(),
             may_free: true,
         };
         match start.current {
@@ -120,12 +124,14 @@ impl LogWriter {
         self.checkpoint()
     }
 
-    /// Takes everything queued and writes it. False if there was nothing.
-    pub fn write(&mut self) -> bool {
+    /// Takes everything queued and writes it. `None` if there was nothing.
+    pub fn write(&mut self) -> Option<SyncWhen> {
+        let mut when = SyncWhen::Now;
         let mut ops = std::mem::take(&mut self.ops);
         let mut committed = std::mem::take(&mut self.committed);
         let any = self.shared.queue.drain(&mut ops, &mut committed);
         if any {
+            let may_wait = ops.iter().all(Op::may_wait);
             let failed_before = self.shared.is_failed();
             let result = match failed_before {
                 true => Err(io::Error::other("the log store failed earlier")),
@@ -134,18 +140,42 @@ impl LogWriter {
             if let Err(error) = result {
                 self.fail(error, ops.drain(..));
             } else {
+                if may_wait {
+                    when = self.later();
+                }
                 self.publish_locations();
             }
         }
         ops.clear();
         committed.clear();
         (self.ops, self.committed) = (ops, committed);
-        any
+        any.then_some(when)
+    }
+
+    /// Whether a turn of nothing but proposals may wait for its sync.
+    fn later(&mut self) -> SyncWhen {
+        if self.shared.options.durability == Durability::Os {
+            return SyncWhen::Now;
+        }
+        let bytes = self.current.as_ref().map_or(0, |current| current.end - current.durable);
+        let last = |(group, placed): &Placed| Some((group.clone(), placed.last()?.0));
+        self.later.turn(self.placed.iter().filter_map(last), bytes)
+    }
+
+    /// How long after a turn that waits for its sync, or after a look, to [`look`](Self::look).
+    pub fn look_after(&self) -> Duration {
+        self.later.look_after()
+    }
+
+    /// Whether what waits must be synced now; `None` if nothing waits.
+    pub fn look(&mut self) -> Option<SyncWhen> {
+        self.later.look()
     }
 
     /// Makes durable what was written.
     pub fn sync(&mut self) {
-        if self.failure.is_some() || self.shared.options.durability == Durability::Os {
+        let failed = self.failure.is_some() || self.shared.is_failed();
+        if failed || self.shared.options.durability == Durability::Os {
             return;
         }
         if let Err(error) = self.sync_current() {
@@ -175,6 +205,7 @@ impl LogWriter {
         self.failure = Some(Failure(error.kind(), error.to_string()));
         self.buffer.clear();
         self.placed.clear();
+        self.later.synced();
         for op in rest {
             self.callbacks.extend(match op {
                 Op::Append { done, .. } => Some(Callback::Flushed(done)),
@@ -204,7 +235,7 @@ impl LogWriter {
     /// Encodes one operation. Its callback is registered first, so that it is told of an error.
     fn encode(&mut self, op: Op) -> io::Result<()> {
         match op {
-            Op::Append { group, entries, done } => {
+            Op::Append { group, entries, done, .. } => {
                 self.callbacks.push(Callback::Flushed(done));
                 self.encode_entries(group, entries)
             }
@@ -380,6 +411,7 @@ impl LogWriter {
             current.file.sync()?;
             current.durable = current.end;
         }
+        self.later.synced();
         Ok(())
     }
 

@@ -115,7 +115,7 @@ async fn serve(
     spool: PathBuf,
 ) -> (Raft<MemoryMachine>, MemoryMachine) {
     let machine = MemoryMachine::default();
-    let mut log = store.group(GROUP);
+    let mut log = store.group(GROUP).of_replica(id);
     let ran_before = has_history(&mut log).await.expect("log state");
     let quiet = if ran_before { timings().election_max } else { Duration::ZERO };
     let network = Peers::new(dial()).network(GROUP);
