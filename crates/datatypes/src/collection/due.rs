@@ -78,7 +78,7 @@ pub fn expire_fields(
         None => {
             let mut small = Small::decode(&record.payload)?;
             let removed = small.purge(now_ms)?;
-            (small.len(), Bytes::copy_from_slice(small.payload()), removed)
+            (small.len(), small.into_payload(), removed)
         }
     };
     Ok(((left > 0).then(|| Record { payload, ..record.clone() }), removed))

@@ -211,10 +211,10 @@ impl<'a, 'kv> Edit<'a, 'kv> {
             }
             return;
         }
-        let left = match &self.body {
+        let left = match self.body {
             Body::Small(small) if small.len() == 0 => Left::Nothing,
             Body::Large(large) if large.is_empty() => Left::NoneOf(large.id()),
-            Body::Small(small) => Left::Small(Bytes::copy_from_slice(small.payload())),
+            Body::Small(small) => Left::Small(small.into_payload()),
             Body::Large(large) => Left::Large(large.payload()),
         };
         save(self.keyspace, self.entry, self.kind, self.expiry_ms, left);

@@ -63,8 +63,7 @@ impl Elements {
             Self::Small(payload) if small::due(&payload).is_some_and(|due| due <= now_ms) => {
                 let mut small = Small::decode(&payload)?;
                 small.purge(now_ms)?;
-                let left = Bytes::copy_from_slice(small.payload());
-                Ok(if small.len() == 0 { Self::None } else { Self::Small(left) })
+                Ok(if small.len() == 0 { Self::None } else { Self::Small(small.into_payload()) })
             }
             Self::Large(large) => {
                 let large = large.at(kv, now_ms)?;

@@ -1,5 +1,7 @@
 //! The elements of a small collection, one behind the other.
 
+use bytes::Bytes;
+
 use super::due::NEVER;
 use crate::kv::StoreError;
 use crate::number::parse_i64;
@@ -12,6 +14,9 @@ const FORM_INTEGERS: u8 = 1;
 const FORM_EXPIRING: u8 = 2;
 /// Form, and when the next field may expire.
 const EXPIRING_HEADER: usize = 1 + 8;
+
+/// For what is added to a payload: a short element, or the lengths and the expiry of any.
+const ROOM: usize = 32;
 
 /// An element, and where it lies among its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,11 +136,14 @@ impl Small {
     }
 
     pub fn decode(payload: &[u8]) -> Result<Self, StoreError> {
-        Ok(Self { len: Walk::over(payload)?.count()?, payload: payload.to_vec() })
+        let len = Walk::over(payload)?.count()?;
+        let mut copy = Vec::with_capacity(payload.len() + ROOM);
+        copy.extend_from_slice(payload);
+        Ok(Self { payload: copy, len })
     }
 
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
+    pub fn into_payload(self) -> Bytes {
+        self.payload.into()
     }
 
     pub fn len(&self) -> u64 {
@@ -153,18 +161,20 @@ impl Small {
             self.make_expiring()?;
             self.set_due(due(&self.payload).map_or(when, |due| due.min(when)));
         }
-        let mut element = Vec::with_capacity(name.len() + value.len() + 4);
-        put_bytes(&mut element, name);
-        put_bytes(&mut element, value);
-        if is_expiring(&self.payload) {
-            put_number(&mut element, expiry_ms.unwrap_or(0));
+        let expiry_ms = is_expiring(&self.payload).then(|| expiry_ms.unwrap_or(0));
+        match self.walk().find(name)?.map(|found| found.start..found.end) {
+            Some(range) => {
+                let mut element = Vec::with_capacity(name.len() + value.len() + ROOM);
+                put_element(&mut element, name, value, expiry_ms);
+                self.payload.splice(range, element);
+                Ok(false)
+            }
+            None => {
+                put_element(&mut self.payload, name, value, expiry_ms);
+                self.len += 1;
+                Ok(true)
+            }
         }
-        let found = self.walk().find(name)?.map(|found| found.start..found.end);
-        let end = self.payload.len();
-        let is_new = found.is_none();
-        self.payload.splice(found.unwrap_or(end..end), element);
-        self.len += u64::from(is_new);
-        Ok(is_new)
     }
 
     /// Removes the fields that have expired; how many they were.
@@ -231,9 +241,8 @@ impl Small {
                 break;
             }
         }
-        let mut element = Vec::with_capacity(name.len() + value.len() + 4);
-        put_bytes(&mut element, name);
-        put_bytes(&mut element, value);
+        let mut element = Vec::with_capacity(name.len() + value.len() + ROOM);
+        put_element(&mut element, name, value, None);
         self.payload.splice(at..at, element);
         self.len += 1;
         Ok(())
@@ -264,6 +273,15 @@ pub fn is_expiring(payload: &[u8]) -> bool {
 pub fn due(payload: &[u8]) -> Option<u64> {
     let due = payload.get(1..).and_then(<[u8]>::first_chunk).filter(|_| is_expiring(payload))?;
     Some(u64::from_be_bytes(*due))
+}
+
+/// `expiry_ms` where fields may expire.
+fn put_element(out: &mut Vec<u8>, name: &[u8], value: &[u8], expiry_ms: Option<u64>) {
+    put_bytes(out, name);
+    put_bytes(out, value);
+    if let Some(expiry_ms) = expiry_ms {
+        put_number(out, expiry_ms);
+    }
 }
 
 /// Names and values are arguments of a command, which is shorter than 4 GiB.

@@ -320,7 +320,7 @@ proptest! {
             prop_assert!(small.put(name, value, None).unwrap());
             prop_assert!(!small.put(name, value, None).unwrap());
         }
-        let decoded = Small::decode(small.payload()).unwrap();
+        let decoded = Small::decode(&small.clone().into_payload()).unwrap();
         prop_assert_eq!(decoded.len(), pairs.len() as u64);
         for (name, value) in &pairs {
             prop_assert_eq!(decoded.walk().find(name).unwrap().unwrap().value, &value[..]);

@@ -1,7 +1,5 @@
 //! Changing a sorted set, small or large.
 
-use bytes::Bytes;
-
 use super::read::index_of;
 use super::{Place, Scored, mark, score, weigh};
 use crate::collection::edit::{Left, save};
@@ -192,13 +190,13 @@ impl<'a, 'kv> SortedEdit<'a, 'kv> {
 
     /// Writes the head record if it changed; a set without members is no key.
     pub fn save(self) {
-        let left = match &self.body {
+        let left = match self.body {
             Body::Small(_) if !self.changed => return,
             Body::Small(small) if small.len() == 0 => Left::Nothing,
-            Body::Small(small) => Left::Small(Bytes::copy_from_slice(small.payload())),
+            Body::Small(small) => Left::Small(small.into_payload()),
             Body::Large(large, _) if large.is_empty() => Left::NoneOf(large.id()),
             Body::Large(large, index) => {
-                let payload = large.clone().with_rest(index.state()).payload();
+                let payload = large.with_rest(index.state()).payload();
                 let stored = self.entry.live().filter(|_| !self.replaces);
                 if stored.is_some_and(|record| record.payload == payload) {
                     if self.touched {
