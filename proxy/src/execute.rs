@@ -486,24 +486,17 @@ impl Front {
     }
 
     fn scan(&mut self, args: &[&[u8]], call: Call) {
-        let Some(cursor) = args.first().and_then(|text| scan::parse_cursor(text)) else {
-            return self.reply(&CommandError::InvalidCursor.into());
-        };
         let view = self.view();
-        let backend = self.conn.worker.backend.clone();
-        let place = scan::place(cursor, &*backend, &view);
-        let Some((cursor, run)) = place else {
-            let reply = match view.is_empty() {
-                true => self.without_groups(call.spec, Merge::Scan),
-                false => gather::of_nothing(Merge::Scan, self.session.protocol),
-            };
-            return self.reply(&reply);
-        };
-        let (cursor, end) = (cursor.to_string(), run.end.to_string());
-        let placed = scan::placed(&cursor, &end, args);
-        let token = self.open(call);
-        let to = scan::Continue::new(self.conn.clone(), run, &*backend, &view);
-        self.send(Target::Slot(run.first), &placed, call.spec, Sink { to, token, origin: self.conn.info.id });
+        if view.is_empty() {
+            return self.reply(&self.without_groups(call.spec, Merge::Scan));
+        }
+        match scan::scan(self.conn.worker.backend.clone(), self.asker(), view, args) {
+            Ok(scan) => {
+                let token = self.open(call);
+                self.conn.run_later(token, self.session.protocol, scan);
+            }
+            Err(reply) => self.reply(&reply),
+        }
     }
 }
 

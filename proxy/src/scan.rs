@@ -1,26 +1,25 @@
 //! SCAN over all slots in view, one run of slots of one group at a time.
 //!
 //! A cursor is `slot << 48 | position inside the slot`. The command that a storage node executes
-//! has the end of its run as an additional argument; when the run is done, the cursor for the
-//! client points to the start of the next one.
+//! has the end of its run as an additional argument; when the run is done and not enough was found, the next
+//! one is asked, and else the cursor for the client points to its start.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
-use commands::{CommandError, Id, Merge, wire};
-use resp::{
-    Reply,
-    encode::{put_bulk, put_head},
-};
+use commands::{CommandError, Id, Merge, Spec};
+use resp::{Protocol, Reply};
 use topology::{GroupId, SLOT_COUNT, Slot};
 
 use crate::{
-    ask::{Asker, once, received},
-    backend_api::{Outgoing, ReplyTarget, RouteError, Sink, Submit, Target},
-    execute::ArgVec,
-    gather::{of_nothing, split_array},
+    ask::{Asker, Question, ask_this},
+    backend_api::{RouteError, Submit, Target},
+    gather::of_nothing,
 };
 
+/// Runs that one call looks through at most, while it has not found enough.
+const RUNS_MAX: usize = 16;
+const COUNT_DEFAULT: usize = 10;
 const SLOT_SHIFT: u32 = 48;
 
 /// A run of slots of one group.
@@ -53,67 +52,104 @@ pub fn parse_cursor(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The arguments for the storage node, from those of the client.
-pub fn placed<'a>(cursor: &'a str, end: &'a str, args: &[&'a [u8]]) -> ArgVec<'a> {
-    let mut placed = ArgVec::from_slice(&[cursor.as_bytes(), end.as_bytes()]);
-    placed.extend_from_slice(&args[1..]);
-    placed
+/// How many elements a client asks for, of the options that it named; wrong ones are refused by the group.
+pub fn wanted(options: &[&[u8]]) -> usize {
+    let (pairs, _) = options.as_chunks();
+    let count = pairs.iter().rev().find(|[word, _]| word.eq_ignore_ascii_case(b"COUNT"));
+    count.and_then(|[_, number]| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(COUNT_DEFAULT)
 }
 
-/// SCAN of a transaction, beside those of its commands that a group executes as one.
-pub async fn scan(backend: Rc<dyn Submit>, asker: Asker, view: &[GroupId], args: &[&[u8]]) -> Reply {
-    let Some(cursor) = parse_cursor(args[0]) else { return CommandError::InvalidCursor.into() };
-    let Some((cursor, run)) = place(cursor, &*backend, view) else {
-        return of_nothing(Merge::Scan, asker.protocol);
+/// SCAN with these arguments, the cursor first; the first run is asked now.
+pub fn scan(
+    backend: Rc<dyn Submit>,
+    asker: Asker,
+    view: Vec<GroupId>,
+    args: &[&[u8]],
+) -> Result<impl Future<Output = Reply> + use<>, Reply> {
+    let cursor = parse_cursor(args[0]).ok_or_else(|| Reply::from(CommandError::InvalidCursor))?;
+    let nothing = || of_nothing(Merge::Scan, asker.protocol);
+    let (cursor, run) = place(cursor, &*backend, &view).ok_or_else(nothing)?;
+    let options: Vec<Bytes> = args[1..].iter().map(|word| Bytes::copy_from_slice(word)).collect();
+    let wanted = wanted(&args[1..]);
+    let args = move |cursor: u64, run: Run| {
+        let place = [cursor.to_string(), run.end.to_string()].map(Bytes::from);
+        place.into_iter().chain(options.iter().cloned()).collect()
     };
-    let (cursor, end) = (cursor.to_string(), run.end.to_string());
-    let (to, reply) = once();
-    let to = Continue::new(to, run, &*backend, view);
-    let command = Outgoing {
-        target: Target::Slot(run.first),
-        id: Id::Scan as u16,
-        flags: wire::flags(asker.protocol),
-        db: asker.db,
-        args: &placed(&cursor, &end, args),
-        write: false,
-        writer: 0,
-    };
-    backend.submit(command, Sink { to, token: 0, origin: asker.origin });
-    received(reply).await.map_or_else(|error| Reply::error(error.to_string()), Reply::Raw)
+    Ok(Walk { backend, asker, view, spec: Id::Scan.spec(), wanted, args }.begin(cursor, run))
 }
 
-/// Puts the cursor for the client into the reply of one run.
-pub struct Continue {
-    pub to: Rc<dyn ReplyTarget>,
-    /// Start of the next run; `None`: this one is the last.
-    pub next: Option<u16>,
+/// Looks through one run after the other, until enough is found.
+pub struct Walk<A> {
+    pub backend: Rc<dyn Submit>,
+    pub asker: Asker,
+    pub view: Vec<GroupId>,
+    pub spec: &'static Spec,
+    pub wanted: usize,
+    /// What a group is told: from which cursor to go on in which run.
+    pub args: A,
 }
 
-impl Continue {
-    pub fn new(to: Rc<dyn ReplyTarget>, run: Run, backend: &dyn Submit, view: &[GroupId]) -> Rc<Self> {
-        Rc::new(Self { to, next: run_from(run.end, backend, view).map(|run| run.first.number()) })
+impl<A: Fn(u64, Run) -> Vec<Bytes>> Walk<A> {
+    /// Asks the first run now.
+    pub fn begin(self, cursor: u64, run: Run) -> impl Future<Output = Reply> {
+        let answer = self.ask(cursor, run);
+        self.go_on(run, answer)
     }
 
-    fn rewrite(&self, reply: Bytes) -> Bytes {
-        let Some(next) = self.next else { return reply };
-        const DONE: &[u8] = b"$1\r\n0\r\n";
-        let rest = split_array(&reply).and_then(|(_, items)| items.strip_prefix(DONE));
-        let Some(rest) = rest else { return reply };
-        let mut out = Vec::with_capacity(reply.len() + 24);
-        put_head(&mut out, b'*', 2);
-        put_bulk(&mut out, (u64::from(next) << SLOT_SHIFT).to_string().as_bytes());
-        out.extend_from_slice(rest);
-        out.into()
+    fn ask(&self, cursor: u64, run: Run) -> impl Future<Output = Result<Bytes, RouteError>> + use<A> {
+        let Self { asker, spec, .. } = *self;
+        let (target, args) = (Target::Slot(run.first), (self.args)(cursor, run));
+        let question = Question { asker, target, spec, args, writes: false };
+        ask_this(&*self.backend, &question, asker.flags)
+    }
+
+    async fn go_on(self, mut run: Run, first: impl Future<Output = Result<Bytes, RouteError>>) -> Reply {
+        let (mut found, mut answer) = (Vec::new(), first.await);
+        for runs_left in (0..RUNS_MAX).rev() {
+            let is_first = runs_left + 1 == RUNS_MAX;
+            match answer.map(|reply| (page_of(&reply, self.asker.protocol), reply)) {
+                Ok((Some((cursor, elements)), _)) => {
+                    found.extend(elements);
+                    if &cursor[..] != b"0" {
+                        return page(cursor, found);
+                    }
+                }
+                Ok((None, refusal)) if is_first => return Reply::Raw(refusal),
+                Err(error) if is_first => return Reply::error(error.to_string()),
+                // What was found is not lost: the next call tells the error.
+                Ok(_) | Err(_) => return page(start(run), found),
+            }
+            let Some(next) = run_from(run.end, &*self.backend, &self.view) else {
+                return page(Bytes::from_static(b"0"), found);
+            };
+            run = next;
+            if runs_left == 0 || found.len() >= self.wanted {
+                break;
+            }
+            answer = self.ask(cursor_of(run), run).await;
+        }
+        page(start(run), found)
     }
 }
 
-impl ReplyTarget for Continue {
-    fn reply(&self, token: u64, result: Result<Bytes, RouteError>) -> bool {
-        self.to.reply(token, result.map(|reply| self.rewrite(reply)))
-    }
+fn cursor_of(run: Run) -> u64 {
+    u64::from(run.first.number()) << SLOT_SHIFT
+}
 
-    fn flush(self: Rc<Self>) {
-        self.to.clone().flush();
+fn start(run: Run) -> Bytes {
+    cursor_of(run).to_string().into()
+}
+
+fn page(cursor: Bytes, found: Vec<Reply>) -> Reply {
+    Reply::Array(vec![Reply::Bulk(cursor), Reply::Array(found)])
+}
+
+/// Cursor and elements of a reply; `None`: it is an error.
+fn page_of(reply: &Bytes, protocol: Protocol) -> Option<(Bytes, Vec<Reply>)> {
+    let (Reply::Array(parts), _) = resp::parse(reply, protocol).ok()?? else { return None };
+    match <[Reply; 2]>::try_from(parts) {
+        Ok([Reply::Bulk(cursor), Reply::Array(found)]) => Some((cursor, found)),
+        _ => None,
     }
 }
 
@@ -125,7 +161,7 @@ mod tests {
     struct Turns;
 
     impl Submit for Turns {
-        fn submit(&self, _: Outgoing<'_>, _: Sink) {}
+        fn submit(&self, _: crate::backend_api::Outgoing<'_>, _: crate::backend_api::Sink) {}
 
         fn group_of(&self, slot: Slot) -> Option<GroupId> {
             let n = slot.number();
@@ -155,21 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_run_points_to_the_next() {
-        struct Nobody;
-        impl ReplyTarget for Nobody {
-            fn reply(&self, _: u64, _: Result<Bytes, RouteError>) -> bool {
-                false
-            }
-            fn flush(self: Rc<Self>) {}
-        }
-        let with = |next| Continue { to: Rc::new(Nobody), next };
-        let reply = |cursor: &str| Bytes::from(format!("*2\r\n${}\r\n{cursor}\r\n*0\r\n", cursor.len()));
-        let next = (1000u64 << 48).to_string();
-        assert_eq!(with(Some(1000)).rewrite(reply("0")), reply(&next));
-        assert_eq!(with(Some(1000)).rewrite(reply("12345")), reply("12345"));
-        assert_eq!(with(None).rewrite(reply("0")), reply("0"));
-        let error = Bytes::from_static(b"-ERR x\r\n");
-        assert_eq!(with(Some(1)).rewrite(error.clone()), error);
+    fn the_count_of_a_client_is_heeded() {
+        assert_eq!(wanted(&[]), 10);
+        assert_eq!(wanted(&[b"MATCH", b"COUNT", b"count", b"7"]), 7);
+        assert_eq!(wanted(&[b"COUNT", b"-1"]), 10);
     }
 }

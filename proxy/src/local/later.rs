@@ -77,7 +77,10 @@ impl Later {
             return answer.map_or_else(|error| Reply::error(error.to_string()), Reply::Raw);
         }
         match (command, &self.messages) {
-            (None, _) => scan::scan(self.worker.backend.clone(), asker, &self.view, args).await,
+            (None, _) => match scan::scan(self.worker.backend.clone(), asker, self.view.clone(), args) {
+                Ok(scan) => scan.await,
+                Err(reply) => reply,
+            },
             (Some(ProxyCommand::Info), _) => self.inquiry.answer(args).await,
             (Some(ProxyCommand::ConfigRewrite), _) => config::rewritten(self.worker.shared.clone()).await,
             (Some(command), Some(messages)) if pubsub::waits(command) => {

@@ -179,7 +179,7 @@ fn parts<'a>(args: &'a [&'a [u8]], spread: Spread) -> Vec<Part<'a>> {
     parts
 }
 
-/// HSCAN: as SCAN, one group at a time, over the slots of shards.
+/// HSCAN: as SCAN, over the slots of shards.
 fn scan_shards(front: &mut Front, args: &[&[u8]], call: Call) {
     let Some(cursor) = scan::parse_cursor(args[1]) else {
         return front.reply(&CommandError::InvalidCursor.into());
@@ -193,14 +193,17 @@ fn scan_shards(front: &mut Front, args: &[&[u8]], call: Call) {
         };
         return front.reply(&reply);
     };
-    let shards = encode_shards(&shards_between(run.first.number(), run.end).collect::<Vec<_>>());
-    let (id, cursor) = (id_of(call.spec), cursor.to_string());
-    let mut placed: ArgVec<'_> = SmallVec::from_slice(&[&shards[..], &id[..], args[0], cursor.as_bytes()]);
-    placed.extend_from_slice(&args[2..]);
+    let (id, key) = (id_of(call.spec), Bytes::copy_from_slice(args[0]));
+    let options: Vec<Bytes> = args[2..].iter().map(|word| Bytes::copy_from_slice(word)).collect();
+    let shards_of = move |cursor: u64, run: scan::Run| {
+        let shards = encode_shards(&shards_between(run.first.number(), run.end).collect::<Vec<_>>());
+        let place = [shards.into(), id.clone(), key.clone(), cursor.to_string().into()];
+        place.into_iter().chain(options.iter().cloned()).collect()
+    };
+    let (asker, spec, wanted) = (front.asker(), TASK.spec(), scan::wanted(&args[2..]));
+    let walk = scan::Walk { backend, asker, view, spec, wanted, args: shards_of };
     let token = front.open(call);
-    let to = scan::Continue::new(front.conn.clone(), run, &*backend, &view);
-    let sink = Sink { to, token, origin: front.conn.info.id };
-    front.send_as(Target::Slot(run.first), &placed, TASK, front.session.wire_flags, false, sink);
+    front.conn.run_later(token, front.session.protocol, walk.begin(cursor, run));
 }
 
 fn id_of(spec: &Spec) -> Bytes {

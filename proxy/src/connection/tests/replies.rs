@@ -45,7 +45,10 @@ fn broadcasts_see_what_the_listener_shows() {
         cluster.ask("dbsize", ":2\r\n").await;
         // The right group's run starts at slot 8192.
         let next = (8192u64 << 48).to_string();
-        plain.send("scan 0\r\n").await;
+        let all = ["b", "c", "a", "d"].map(|key| format!("$1\r\n{key}\r\n")).concat();
+        plain.ask("scan 0", &format!("*2\r\n$1\r\n0\r\n*4\r\n{all}")).await;
+        // Enough was found before that.
+        plain.send("scan 0 count 2\r\n").await;
         plain.expect(&format!("*2\r\n${}\r\n{next}\r\n*2\r\n$1\r\nb\r\n$1\r\nc\r\n", next.len())).await;
         plain.ask(&format!("scan {next}"), "*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\nd\r\n").await;
         cluster.ask("scan 0", "*2\r\n$1\r\n0\r\n*2\r\n$1\r\nb\r\n$1\r\nc\r\n").await;
