@@ -379,7 +379,7 @@ fn is_absent(name: &str) -> bool {
 }
 
 /// Commands whose row 7.2 changed.
-const CHANGED: [&str; 12] = [
+const CHANGED: [&str; 13] = [
     "blmove",
     "blpop",
     "brpop",
@@ -390,11 +390,12 @@ const CHANGED: [&str; 12] = [
     "command|getkeysandflags",
     "bzpopmax",
     "bzpopmin",
+    "wait",
     "zrank",
     "zrevrank",
 ];
 /// Commands whose documented arguments or history 7.2 changed.
-const REDOCUMENTED: [&str; 13] = [
+const REDOCUMENTED: [&str; 15] = [
     "bitop",
     "client|kill",
     "client|list",
@@ -406,6 +407,8 @@ const REDOCUMENTED: [&str; 13] = [
     "geohash",
     "geopos",
     "georadius",
+    "module|loadex",
+    "psubscribe",
     "georadiusbymember",
     "xinfo|stream",
 ];
@@ -477,7 +480,7 @@ fn docs_agree_with_command_docs() {
 
 fn facts(reply: Reply) -> BTreeMap<String, String> {
     let document = entries(&reply).pop().expect("one command").1;
-    let kept = ["since", "group", "deprecated_since", "arguments"];
+    let kept = ["since", "group", "deprecated_since", "replaced_by", "arguments"];
     let fields = entries(&document).into_iter().filter(|(field, _)| kept.contains(&field.as_str()));
     fields.map(|(field, value)| (field, shape(&value))).collect()
 }

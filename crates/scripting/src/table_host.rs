@@ -2,7 +2,10 @@
 
 use commands::blocking::Timeout;
 use commands::flags::flag;
-use commands::{Args, CommandError, Cx, Handler, Id, Kind, ProxyCommand, Spec, introspect, lookup};
+use commands::{
+    Args, CommandError, Cx, Handler, Id, Kind, ProxyCommand, Spec, introspect, lookup,
+    replication::{Progress, Wish},
+};
 use datatypes::{SLOT_COUNT, Savepoints, Slot};
 use resp::Reply;
 
@@ -33,6 +36,8 @@ pub struct TableHost<'a> {
     /// `None`: nothing can be published.
     publish: Option<&'a mut Publish<'a>>,
     show: Option<&'a mut Show<'a>>,
+    /// `None`: nobody knows of replicas.
+    progress: Option<&'a dyn Fn() -> Progress>,
     tally: Tally,
 }
 
@@ -119,6 +124,7 @@ impl<'a> TableHost<'a> {
             note_read: None,
             publish: None,
             show: None,
+            progress: None,
             tally: Tally::default(),
         }
     }
@@ -142,6 +148,12 @@ impl<'a> TableHost<'a> {
     /// `show` is shown what MONITOR would.
     pub fn showing(mut self, show: Option<&'a mut Show<'a>>) -> Self {
         self.show = show;
+        self
+    }
+
+    /// WAIT tells how far what the script found there has come to the replicas.
+    pub fn replicated(mut self, progress: &'a dyn Fn() -> Progress) -> Self {
+        self.progress = Some(progress);
         self
     }
 
@@ -261,10 +273,17 @@ impl<'a> TableHost<'a> {
             }
             ProxyCommand::Select => self.select(args),
             ProxyCommand::CommandCount => introspect::count(),
+            ProxyCommand::Wait => self.wait(args),
             ProxyCommand::Publish => self.publish(false, args),
             ProxyCommand::Spublish => self.publish(true, args),
             _ => Refusal::NotAllowed.into(),
         }
+    }
+
+    /// Tells what holds now: a script does not wait.
+    fn wait(&self, args: &[&[u8]]) -> Reply {
+        let Some(progress) = self.progress else { return Refusal::NotAllowed.into() };
+        Wish::wait(&Args::new(args)).map_or_else(Reply::from, |wish| wish.reply(&[progress()]))
     }
 
     fn publish(&mut self, to_shard: bool, args: &[&[u8]]) -> Reply {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::syntax;
-use crate::doc::Group;
+use crate::doc::{Deprecated, Group};
 use crate::spec::{Kind, Spec};
 use crate::table;
 
@@ -37,8 +37,10 @@ fn section(out: &mut String, group: Group) {
 fn row(spec: &Spec) -> String {
     let doc = &spec.doc;
     let replaced = doc.deprecated.as_ref();
+    // A `!` keeps what builds Redis's own pages from making a link of a word.
+    let instead = |d: &Deprecated| d.replaced_by.replace("`!", "`");
     let note =
-        replaced.map(|d| format!(" *Deprecated since {}: {}.*", d.since, d.replaced_by)).unwrap_or_default();
+        replaced.map(|d| format!(" *Deprecated since {}: {}.*", d.since, instead(d))).unwrap_or_default();
     let categories: Vec<_> = spec.categories().names().map(|name| format!("@{name}")).collect();
     let flags: Vec<_> = spec.flags.names().collect();
     format!(

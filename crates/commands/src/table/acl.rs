@@ -21,7 +21,7 @@ pub static ROWS: &[Spec] = &[container(
                 "O(1), because there are as many commands as there are",
                 "Lists the categories, or the commands in one.",
             )
-            .args(&[string("categoryname").optional()]),
+            .args(&[string("category").optional()]),
         local(Id::AclDeluser, "acl|deluser", at_least(3), ProxyCommand::AclDelUser)
             .flags(ADMINISTERS)
             .doc(Group::Server, "6.0.0", EACH_USER, "Deletes users and closes their connections.")

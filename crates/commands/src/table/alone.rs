@@ -72,7 +72,7 @@ pub static ROWS: &[Spec] =
                             .optional()
                             .multiple()
                             .multiple_token(),
-                        block("args", &[string("arg")]).token("ARGS").optional().multiple(),
+                        string("args").token("ARGS").optional().multiple(),
                     ]),
                 local(Id::ModuleUnload, "module|unload", exactly(3), ProxyCommand::Alone)
                     .flags(ALONE)

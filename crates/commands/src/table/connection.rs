@@ -184,10 +184,10 @@ pub static ROWS: &[Spec] = &[
                     one_of("status", &[word("on", "ON"), word("off", "OFF")]),
                     integer("client-id").token("REDIRECT").optional(),
                     string("prefix").token("PREFIX").optional().multiple().multiple_token(),
-                    word("bcast", "BCAST").optional(),
-                    word("optin", "OPTIN").optional(),
-                    word("optout", "OPTOUT").optional(),
-                    word("noloop", "NOLOOP").optional(),
+                    word("BCAST", "BCAST").optional(),
+                    word("OPTIN", "OPTIN").optional(),
+                    word("OPTOUT", "OPTOUT").optional(),
+                    word("NOLOOP", "NOLOOP").optional(),
                 ]),
             local(
                 Id::ClientTrackinginfo,
@@ -272,7 +272,6 @@ pub static ROWS: &[Spec] = &[
         .doc(Group::Connection, "1.0.0", "O(1)", "Chooses the database of the connection.")
         .args(&[integer("index")]),
     local(Id::Wait, "wait", exactly(3), ProxyCommand::Wait)
-        .flags(NOSCRIPT)
         .acl(category::CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:agg_min"])
         .doc(

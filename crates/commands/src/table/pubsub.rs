@@ -1,6 +1,6 @@
 //! Publish and subscribe. The proxy executes all of these; messages meet in the storage nodes.
 
-use crate::doc::{Group, block, pattern, string};
+use crate::doc::{Group, pattern, string};
 use crate::flags::flag::{FAST, LOADING, NOSCRIPT, PUBSUB, STALE};
 use crate::keyspec::{KeySpec, key, key_flag::NOT_KEY, keys};
 use crate::spec::{at_least, container, exactly, local};
@@ -20,7 +20,7 @@ pub static ROWS: &[Spec] = &[
             "O(N) where N is the number of patterns",
             "Receives what is published to channels whose names match patterns.",
         )
-        .args(&[block("pattern", &[pattern("pattern")]).multiple()]),
+        .args(&[pattern("pattern").multiple()]),
     local(Id::Publish, "publish", exactly(3), ProxyCommand::Publish)
         .flags(PUBSUB | LOADING | STALE | FAST)
         .doc(

@@ -87,7 +87,7 @@ pub static ROWS: &[Spec] = &[
         .flags(DENYOOM | FAST)
         .acl(category::STRING)
         .doc(Group::String, "1.0.0", "O(1)", "Sets a string and answers the value it had before.")
-        .deprecated("6.2.0", "`SET` with the `GET` argument")
+        .deprecated("6.2.0", "`SET` with the `!GET` argument")
         .args(&[key_arg("key", 0), string("value")]),
     write(Id::Incr, "incr", exactly(2), &[key(1, RW | ACCESS | UPDATE)], string::incr)
         .flags(DENYOOM | FAST)

@@ -11,7 +11,9 @@ mod stored;
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use commands::{CommandError, Cx, ScriptCommand, Spec, flags::flag, functions, wire::WireCommand};
+use commands::{
+    CommandError, Cx, ScriptCommand, Spec, flags::flag, functions, replication::Progress, wire::WireCommand,
+};
 use datatypes::kv::StoreError;
 use proto::v1::{Aside, CalledCommand, CalledError, DeniedCall, Publication, ShownCall};
 use resp::Reply;
@@ -152,7 +154,9 @@ impl<'e> Execution<'e> {
         let deadline = Deadline::new(self.clock, self.script_limit);
         let slots = self.slots;
         let serves = |slot| slots.contains(slot);
-        let site = self.site(&serves, caller, spec.full_name, &command.args);
+        let progress = self.progress();
+        let progress = || progress(0);
+        let site = self.site(&serves, &progress, caller, spec.full_name, &command.args);
         // Where there is hardly any room, nothing is stored that nobody asked for.
         let keeps = !self.read_only;
         let asked = Asked { spec, args: &command.args, cx, deadline, keeps };
@@ -180,7 +184,9 @@ impl<'e> Execution<'e> {
         let caller = limited.as_ref().map(|(_, caller)| &**caller);
         let slots = self.slots;
         let serves = |slot| slots.contains(slot);
-        let site = self.site(&serves, caller, "", &command.args);
+        let progress = self.progress();
+        let progress = || progress(0);
+        let site = self.site(&serves, &progress, caller, "", &command.args);
         let Paused { view, ticket, standing, stored, beside, words, is_function } = paused;
         let view = View::resume(view, self.state, self.overlay, self.effects, self.written);
         let Some(lua) = ticket.redeem() else {
@@ -200,6 +206,7 @@ impl<'e> Execution<'e> {
     fn site<'s>(
         &self,
         serves: &'s dyn Fn(datatypes::Slot) -> bool,
+        progress: &'s dyn Fn() -> Progress,
         caller: Option<&'s Caller>,
         name: &'static str,
         args: &'s [&'s [u8]],
@@ -209,7 +216,7 @@ impl<'e> Execution<'e> {
     {
         let (namespaces, hub) = (self.namespaces, self.events);
         let (group, shows_calls) = (self.group, self.shows_calls);
-        Site { serves, namespaces, caller, hub, group, shows_calls, name, args }
+        Site { serves, progress, namespaces, caller, hub, group, shows_calls, name, args }
     }
 
     fn remember_reads(&mut self, reads: Option<Reads>) {
@@ -273,6 +280,8 @@ impl Beside {
 /// What is the same in all slices of a script.
 struct Site<'a> {
     serves: &'a dyn Fn(datatypes::Slot) -> bool,
+    /// How far what is applied has come to the replicas.
+    progress: &'a dyn Fn() -> Progress,
     /// Keys that no script may touch.
     namespaces: &'a Namespaces,
     /// For whom scripts run; `None`: someone who may do everything.
@@ -366,6 +375,7 @@ impl UnderWay {
             .without(&is_namespace)
             .limited_to(site.caller.map(|caller| caller as &dyn Rights))
             .telling_reads(reads.is_some().then_some(&note_read))
+            .replicated(site.progress)
             .publishing(&mut publish)
             .showing(site.shows_calls.then_some(&mut show as &mut scripting::Show<'_>));
         let result = self.lua.engine.go_on(&mut self.lua.run, &mut host);
