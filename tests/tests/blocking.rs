@@ -141,13 +141,19 @@ async fn a_waiting_command_outlives_its_leader_and_pops_once() {
     let mut cluster = TestCluster::start().await;
     let address = cluster.plain();
     let mut popper = waiting(&address, "BLPOP {f}list 0").await;
+    let mut reader = waiting(&address, "XREAD BLOCK 0 STREAMS {f}stream $").await;
     settled(&address, "{f}list").await;
+    let mut pusher = cluster.connect().await;
+    // A key of another type ends no waiting, whoever leads.
+    assert_eq!(run(&mut pusher, "SET {f}stream text").await, "OK");
     let leader = cluster.leader_of("{f}list").await;
     cluster.kill(leader).unwrap();
-    let mut pusher = cluster.connect().await;
     assert_eq!(run(&mut pusher, "RPUSH {f}list a b").await, "2");
     assert_eq!(popper.read().await.unwrap().to_string(), "[{f}list a]");
     assert_eq!(run(&mut pusher, "LRANGE {f}list 0 -1").await, "[b]");
+    assert_eq!(run(&mut pusher, "DEL {f}stream").await, "1");
+    assert_eq!(run(&mut pusher, "XADD {f}stream 5-0 field value").await, "5-0");
+    assert_eq!(reader.read().await.unwrap().to_string(), "[[{f}stream [[5-0 [field value]]]]]");
     cluster.restart(leader).unwrap();
 
     // Under load, with leaders dying: each element is popped once by somebody, or still there.

@@ -235,7 +235,7 @@ impl Execution<'_> {
             done.seen = done.seen.max(saw);
             scratch.clear();
             match reply {
-                Err(CommandError::WouldBlock(_)) if command.flags & wire::FLAG_WAIT != 0 => {
+                Err(error) if command.flags & wire::FLAG_WAIT != 0 && self.may_wait(&error, &command) => {
                     return Executed::Waits(heads(&command));
                 }
                 // It is sent again to wait.

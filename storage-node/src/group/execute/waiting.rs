@@ -7,11 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use commands::{CommandError, Id, Spec, wire};
+use commands::{
+    CommandError, Id, Spec,
+    wire::{self, WireCommand},
+};
 use datatypes::{Type, kv::Kv, record};
 use resp::Reply;
 
-use super::{Execution, protocol, reply_of};
+use super::{Execution, heads, protocol, reply_of};
 use crate::group::{
     inbox::ReplyQueue,
     view::{EntryId, View},
@@ -97,13 +100,7 @@ impl Execution<'_> {
         match result {
             Err(CommandError::WouldBlock(_)) if !self.is_stored(head) => return Attempt::Nothing,
             Err(CommandError::WouldBlock(_)) => return Attempt::NotThis,
-            // It may be of another type now, and of the right one later. Who reads for a group is told; so is
-            // everyone who is refused for another key.
-            Err(CommandError::WrongType)
-                if command.id != Id::Xreadgroup as u16 && !self.is_of(type_for(spec), head) =>
-            {
-                return Attempt::NotThis;
-            }
+            Err(CommandError::WrongType) if self.is_of_another_type(spec, head) => return Attempt::NotThis,
             _ => {}
         }
         self.finish(place, &reply_of(result), protocol(&command));
@@ -125,8 +122,26 @@ impl Execution<'_> {
         self.stored(head).is_some()
     }
 
-    fn is_of(&mut self, wanted: Type, head: &[u8]) -> bool {
-        self.stored(head).is_some_and(|stored| record::peek(&stored).is_ok_and(|(found, _)| found == wanted))
+    /// Whether a command that comes to wait does so. It was tried before, and found no key of a wrong type.
+    pub(super) fn may_wait(&mut self, error: &CommandError, command: &WireCommand<'_>) -> bool {
+        match (error, commands::by_id(command.id)) {
+            (CommandError::WouldBlock(_), _) => true,
+            (CommandError::WrongType, Some(spec)) => {
+                // These wait for the first of their keys.
+                let is_move = matches!(spec.id, Id::Blmove | Id::Brpoplpush);
+                let heads = heads(command);
+                let awaited = if is_move { &heads[..1] } else { &heads[..] };
+                awaited.iter().any(|head| self.is_of_another_type(spec, head))
+            }
+            _ => false,
+        }
+    }
+
+    /// The key may be of another type now, and of the right one later. Who reads for a group is told; so is
+    /// everyone who is refused for another key.
+    fn is_of_another_type(&mut self, spec: &Spec, head: &[u8]) -> bool {
+        let found = self.stored(head).and_then(|stored| Some(record::peek(&stored).ok()?.0));
+        spec.id != Id::Xreadgroup && found != Some(type_for(spec))
     }
 
     fn stored(&mut self, head: &[u8]) -> Option<Bytes> {
