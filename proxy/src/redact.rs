@@ -17,18 +17,24 @@ fn secrets<'a>(argv: &'a [&'a [u8]]) -> impl Fn(usize) -> bool + 'a {
     let is =
         move |at: usize, word: &str| argv.get(at).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()));
     let is_config = is(0, "config") && is(1, "set");
-    let all_from = if is(0, "auth") {
-        1
+    let end = argv.len();
+    let all_in = if is(0, "auth") {
+        1..end
     } else if is(0, "hello") {
-        (1..argv.len()).find(|&at| is(at, "auth")).map_or(argv.len(), |at| at + 1)
+        (1..end).find(|&at| is(at, "auth")).map_or(end, |at| at + 1)..end
     } else if is(0, "acl") && (is(1, "setuser") || is(1, "dryrun")) {
-        2
+        2..end
+    } else if is(0, "migrate") {
+        // Other options are single words.
+        let option = (6..end).find(|&at| is(at, "auth") || is(at, "auth2") || is(at, "keys"));
+        let words = |at| if is(at, "keys") { 0 } else { 1 + usize::from(is(at, "auth2")) };
+        option.map_or(end..end, |at| at + 1..at + 1 + words(at))
     } else {
-        argv.len()
+        end..end
     };
     move |at| {
         let is_value = is_config && at >= 3 && at % 2 == 1;
-        at >= all_from || is_value && SECRET_PARAMETERS.iter().any(|name| is(at - 1, name))
+        all_in.contains(&at) || is_value && SECRET_PARAMETERS.iter().any(|name| is(at - 1, name))
     }
 }
 
@@ -53,6 +59,12 @@ mod tests {
             ("config set timeout requirepass", "config set timeout requirepass"),
             ("acl setuser me >hush", "acl setuser (redacted) (redacted)"),
             ("set auth hello", "set auth hello"),
+            ("migrate h 1 k 0 0 COPY AUTH hush REPLACE", "migrate h 1 k 0 0 COPY AUTH (redacted) REPLACE"),
+            (
+                "MIGRATE h 1 k 0 0 auth2 me hush KEYS a",
+                "MIGRATE h 1 k 0 0 auth2 (redacted) (redacted) KEYS a",
+            ),
+            ("migrate h 1 k 0 0 KEYS auth a", "migrate h 1 k 0 0 KEYS auth a"),
         ] {
             assert_eq!(shown_line(line), expected);
         }

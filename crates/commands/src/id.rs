@@ -427,9 +427,10 @@ pub enum Id {
     Figures = 419,
     Pfdebug = 420,
     Pfselftest = 421,
+    Migrate = 422,
 }
 
 impl Id {
     /// Number of ids; they are dense.
-    pub const COUNT: usize = Self::Pfselftest as usize + 1;
+    pub const COUNT: usize = Self::Migrate as usize + 1;
 }

@@ -36,6 +36,8 @@ const NAMES: [(u16, &str); 11] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
     Index(u8),
+    /// Likewise, but an empty argument is no key: the keys are elsewhere.
+    IndexOrEmpty(u8),
     /// Behind the first occurrence of a word, in any case, searched from `start` on; a negative
     /// `start` counts from the end, backwards.
     Keyword {
@@ -100,6 +102,17 @@ pub const fn key_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
     KeySpec { begin: Begin::Keyword { word, start }, find, flags, notes: None }
 }
 
+/// One key, unless the argument is empty.
+pub const fn key_or_empty(first: u8, flags: u16) -> KeySpec {
+    KeySpec { begin: Begin::IndexOrEmpty(first), ..key(first, flags) }
+}
+
+/// All that is behind a word, which is searched from `start` on.
+pub const fn keys_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
+    let find = Find::Range { last: -1, step: 1, limit: 0 };
+    KeySpec { begin: Begin::Keyword { word, start }, find, flags, notes: None }
+}
+
 /// The keys behind a word are the first half of what is left.
 pub const fn half_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
     let find = Find::Range { last: -1, step: 1, limit: 2 };
@@ -160,7 +173,9 @@ impl KeySpec {
     /// The position of the first key and the range behind it, if it is a plain series.
     fn plain(&self) -> Option<(u8, i8, u8)> {
         match (self.begin, self.find) {
-            (Begin::Index(first), Find::Range { last, step, .. }) => Some((first, last, step)),
+            (Begin::Index(first) | Begin::IndexOrEmpty(first), Find::Range { last, step, .. }) => {
+                Some((first, last, step))
+            }
             _ => None,
         }
     }
@@ -183,6 +198,10 @@ impl Begin {
         let is = |word: &str, at: usize| args[at].eq_ignore_ascii_case(word.as_bytes());
         match self {
             Self::Index(first) => Some(usize::from(first) - 1),
+            Self::IndexOrEmpty(first) => {
+                let at = usize::from(first) - 1;
+                args.get(at).is_some_and(|key| !key.is_empty()).then_some(at)
+            }
             Self::Keyword { word, start } => match usize::try_from(start) {
                 Ok(start) => (start.saturating_sub(1)..args.len()).find(|&at| is(word, at)),
                 Err(_) => {
@@ -273,6 +292,9 @@ mod tests {
         assert_eq!(found(key_after("KEYS", -2, 0), "h 1 k 0 5 keys a b"), [6]);
         assert_eq!(found(hidden_key_after("STORE", 2, 0), "k store a store b"), [4]);
         assert!(found(hidden_key_after("STORE", 2, 0), "k store").is_empty());
+        assert_eq!(found(keys_after("KEYS", -2, 0), "h 1 k 0 5 auth KEYS keys a b"), [8, 9]);
+        assert_eq!(key_or_empty(1, 0).indices(&[b"k"]).collect::<Vec<_>>(), [0]);
+        assert_eq!(key_or_empty(1, 0).indices(&[b""]).count(), 0);
     }
 
     #[test]

@@ -129,6 +129,7 @@ pub enum ProxyCommand {
     AclSetUser,
     AclUsers,
     AclWhoAmI,
+    Migrate,
     /// Concerns a Redis that stands alone: refused, or little to tell.
     Alone,
     Asking,

@@ -395,7 +395,7 @@ const CHANGED: [&str; 13] = [
     "zrevrank",
 ];
 /// Commands whose documented arguments or history 7.2 changed.
-const REDOCUMENTED: [&str; 15] = [
+const REDOCUMENTED: [&str; 16] = [
     "bitop",
     "client|kill",
     "client|list",
@@ -405,6 +405,7 @@ const REDOCUMENTED: [&str; 15] = [
     "zrank",
     "zrevrank",
     "geohash",
+    "migrate",
     "geopos",
     "georadius",
     "module|loadex",

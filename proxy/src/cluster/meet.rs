@@ -55,9 +55,13 @@ enum MyId {
     None,
 }
 
+/// As it is dialled.
+pub fn address_of(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 async fn my_id(env: &Env, host: &str, port: u16) -> std::io::Result<MyId> {
-    let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let mut io = env.net.dial(&address).await?;
+    let mut io = env.net.dial(&address_of(host, port)).await?;
     io.write_all(b"*2\r\n$7\r\nCLUSTER\r\n$4\r\nMYID\r\n").await?;
     io.flush().await?;
     let mut answer = Vec::new();

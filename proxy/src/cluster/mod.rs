@@ -32,6 +32,7 @@ use topology::{
 use self::meta::MetaAccess;
 pub use self::{
     changes::Wish,
+    meet::address_of,
     metaraft::{Action as MetaRaftAction, parse as parse_meta_raft},
 };
 use crate::backend::{LinkOptions, Topologies};

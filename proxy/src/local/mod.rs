@@ -12,6 +12,7 @@ mod info;
 mod latency;
 mod later;
 mod logs;
+mod migrate;
 mod pubsub;
 mod replication;
 mod script;
@@ -55,6 +56,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         P::ClusterMetaRaft => cluster::meta_raft(front, args, call),
         P::Exec => transaction::exec(front, call),
         P::Watch => watch::watch(front, args, call),
+        P::Migrate => migrate::run(front, args, call),
         P::ConfigRewrite => config::rewrite(front, call),
         P::ConfigSet => config::set(front, args, call),
         P::ScriptKill => script::kill(front, b"script", call),
@@ -86,6 +88,7 @@ pub fn is_immediate(command: ProxyCommand) -> bool {
             | P::ClusterMetaRaft
             | P::Exec
             | P::Watch
+            | P::Migrate
             | P::ScriptKill
             | P::FunctionKill
             | P::Reset

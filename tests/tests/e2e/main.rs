@@ -5,6 +5,7 @@ mod clients;
 mod commands;
 mod counting;
 mod keyspace;
+mod migrate;
 mod protocol;
 mod redis_cli;
 mod topology;

@@ -55,7 +55,7 @@ fn key_spec(spec: &KeySpec) -> Reply {
 
 fn begin_search(begin: Begin) -> Reply {
     match begin {
-        Begin::Index(first) => typed("index", &[("index", i64::from(first))]),
+        Begin::Index(first) | Begin::IndexOrEmpty(first) => typed("index", &[("index", i64::from(first))]),
         Begin::Keyword { word, start } => {
             let spec = [
                 (Reply::bulk("keyword"), Reply::bulk(word)),

@@ -1,11 +1,11 @@
 //! Keys of any type, and the keyspace as a whole.
 
-use crate::doc::{Arg, Group, integer, key_arg, one_of, pattern, string, unix_time, word};
+use crate::doc::{Arg, Group, block, integer, key_arg, one_of, pattern, string, unix_time, word};
 use crate::flags::category;
-use crate::flags::flag::{ASKING, DENYOOM, FAST, LOADING, STALE};
+use crate::flags::flag::{ASKING, DENYOOM, FAST, LOADING, STALE, WRITE};
 use crate::handler::keyspace;
-use crate::keyspec::key_flag::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
-use crate::keyspec::{key, keys};
+use crate::keyspec::key_flag::{ACCESS, DELETE, INCOMPLETE, INSERT, OW, RM, RO, RW, UPDATE};
+use crate::keyspec::{key, key_or_empty, keys, keys_after};
 use crate::namespace::{Join, Spread};
 use crate::spec::{at_least, broadcast_read, broadcast_write, container, exactly, local, read, write};
 use crate::{Id, Merge, ProxyCommand, Spec};
@@ -122,6 +122,38 @@ pub static ROWS: &[Spec] = &[
             "Lists the keys whose names match a pattern.",
         )
         .args(&[pattern("pattern")]),
+    local(Id::Migrate, "migrate", at_least(6), ProxyCommand::Migrate)
+        .flags(WRITE)
+        .keys(&[
+            key_or_empty(3, RW | ACCESS | DELETE),
+            keys_after("KEYS", -2, RW | ACCESS | DELETE | INCOMPLETE),
+        ])
+        .acl(category::KEYSPACE | category::DANGEROUS)
+        .tips(&["nondeterministic_output"])
+        .doc(
+            Group::Generic,
+            "2.6.0",
+            "O(N) where N is the size of the values",
+            "Sends keys to another server, and deletes them here once that has them.",
+        )
+        .args(&[
+            string("host"),
+            integer("port"),
+            one_of("key-selector", &[key_arg("key", 0), word("empty-string", "\"\"")]),
+            integer("destination-db"),
+            integer("timeout"),
+            word("copy", "COPY").since("3.0.0").optional(),
+            word("replace", "REPLACE").since("3.0.0").optional(),
+            one_of(
+                "authentication",
+                &[
+                    string("auth").token("AUTH").display("password").since("4.0.7"),
+                    block("auth2", &[string("username"), string("password")]).token("AUTH2").since("6.0.0"),
+                ],
+            )
+            .optional(),
+            key_arg("keys", 1).token("KEYS").display("key").since("3.0.6").optional().multiple(),
+        ]),
     write(Id::Move, "move", exactly(3), &[key(1, RW | ACCESS | UPDATE)], keyspace::move_to_database)
         .flags(FAST)
         .acl(category::KEYSPACE)
