@@ -112,6 +112,38 @@ async fn clients_choose_what_is_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_says_what_is_cached_of_it() {
+    let (_cluster, here, mut writer) = two_proxies().await;
+    let mut opt_in = tracking(&here, "OPTIN").await;
+    for command in ["MULTI", "CLIENT CACHING YES", "GET {m}:a", "EXEC"] {
+        run(&mut opt_in, command).await;
+    }
+    // It was said of that transaction alone.
+    for command in ["MULTI", "GET {m}:b", "CLIENT CACHING NO", "EXEC"] {
+        let refused = "-ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
+        let expected = if command == "EXEC" { format!("[nil {refused}]") } else { String::new() };
+        let reply = run(&mut opt_in, command).await;
+        assert!(expected.is_empty() || reply == expected, "{reply}");
+    }
+    // What was read before is remembered.
+    let mut opt_out = tracking(&here, "OPTOUT").await;
+    for command in ["MULTI", "CLIENT CACHING NO", "GET {m}:a", "EXEC"] {
+        run(&mut opt_out, command).await;
+    }
+    for command in ["MULTI", "GET {m}:c", "CLIENT CACHING NO", "EXEC"] {
+        run(&mut opt_out, command).await;
+    }
+    for key in ["a", "b", "c"] {
+        run(&mut writer, &format!("SET {{m}}:{key} 1")).await;
+    }
+    assert_eq!(heard(&mut opt_in).await, "[invalidate [{m}:a]]");
+    assert_eq!(heard(&mut opt_out).await, "[invalidate [{m}:c]]");
+    for client in [&mut opt_in, &mut opt_out] {
+        hears_nothing(client).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prefixes_are_told_of_whatever_was_read() {
     let (_cluster, here, mut writer) = two_proxies().await;
     let mut reader = tracking(&here, "BCAST PREFIX p:{x} PREFIX q:").await;

@@ -204,6 +204,18 @@ fn caching(front: &mut Front, word: &[u8]) -> Outcome {
     Ok(Reply::OK)
 }
 
+/// In a transaction; `has_read`: something that does not go by it. NO is said of the next commands alone.
+pub fn caching_in_transaction(front: &mut Front, word: &[u8], has_read: bool) -> Outcome {
+    let reply = caching(front, word)?;
+    if let Some(tracks) = &mut front.session.tracking
+        && tracks.opt_out
+        && has_read
+    {
+        tracks.caching = false;
+    }
+    Ok(reply)
+}
+
 fn info(front: &Front) -> Reply {
     let tracking = front.session.tracking.as_deref();
     let none = Tracks::default();

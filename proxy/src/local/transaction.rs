@@ -19,7 +19,7 @@ use super::{
     cluster::Changer,
     connection, immediate, is_immediate,
     later::{self, Later},
-    pubsub, watch,
+    pubsub, tracking, watch,
 };
 use crate::{
     ask::{Asker, Question, ask_this},
@@ -86,6 +86,8 @@ enum Queued {
         args: Vec<Bytes>,
     },
     Topology(&'static Spec, Wish),
+    /// It was answered before the others, for it is about what they read.
+    Answered(&'static Spec, Reply),
     /// The user lost the right to it before EXEC.
     Denied(Reply),
 }
@@ -209,7 +211,7 @@ fn admit(front: &Front, transaction: &mut Transaction, spec: &'static Spec, args
         Kind::Local(command) if later::waits(Some(command)) => {
             transaction.push_later(spec, Some(command), args, bytes)
         }
-        Kind::Local(command) if is_immediate(command) => {
+        Kind::Local(command) if is_immediate(command) || command == ProxyCommand::ClientCaching => {
             if command == ProxyCommand::Select {
                 transaction.db = connection::database(front.session.side, args[0])?;
             }
@@ -264,6 +266,7 @@ pub fn exec(front: &mut Front, call: Call) {
     if transaction.queued.iter().any(|queued| matches!(queued, Queued::Topology(..))) {
         return change_topology(front, transaction.queued, call);
     }
+    say_what_is_cached(front, &mut transaction, call.spec);
     set_apart(front, &mut transaction);
     match plan(front, &transaction) {
         Err(refusal) => {
@@ -307,12 +310,30 @@ fn recheck(front: &Front, transaction: &mut Transaction) {
             }
             // It names no keys.
             Queued::Topology(spec, _) => front.recheck_rights(spec, &[spec.name().as_bytes()]),
-            Queued::Denied(_) => None,
+            Queued::Answered(..) | Queued::Denied(_) => None,
         };
         if let Some(reply) = denied {
             *queued = Queued::Denied(reply);
         }
     }
+}
+
+/// CLIENT CACHING is about what the group of the keys reads as one, so it is executed before that. Reads before
+/// it are treated like those behind it, unless those are not to be remembered.
+fn say_what_is_cached(front: &mut Front, transaction: &mut Transaction, exec: &'static Spec) {
+    let mut has_read = false;
+    for queued in &mut transaction.queued {
+        match queued {
+            Queued::Keyed(_) => has_read = true,
+            Queued::Local { spec, command: ProxyCommand::ClientCaching, args } => {
+                let reply = tracking::caching_in_transaction(front, &args[1], has_read);
+                *queued = Queued::Answered(spec, reply.unwrap_or_else(|error| error));
+            }
+            _ => {}
+        }
+    }
+    front.session.wire_flags &= !wire::FLAG_TRACKED;
+    front.session.track(exec);
 }
 
 /// A command on all keys that has no other on keys beside it is executed as outside of a transaction: no
@@ -488,6 +509,7 @@ fn assemble(front: &mut Front, executed: Executed) -> Reply {
                     replies.next(),
                 )
             }
+            Queued::Answered(spec, reply) => (*spec, Vec::new(), Some(reply.clone())),
             // Executed by `change_topology`.
             Queued::Topology(..) => continue,
             Queued::Denied(reply) => {
@@ -526,7 +548,7 @@ fn show(front: &Front, transaction: &Transaction, exec: &Spec) {
             Queued::Local { spec, args, .. } | Queued::Later { spec, args, .. } => {
                 front.show(spec, front.session.db, &borrowed(args));
             }
-            Queued::Topology(..) | Queued::Denied(_) => {}
+            Queued::Topology(..) | Queued::Answered(..) | Queued::Denied(_) => {}
         }
     }
     front.show(exec, front.session.db, &[]);
