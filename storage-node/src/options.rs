@@ -70,7 +70,8 @@ daemon::options! {
         pub session_idle_s: u64 = 3600,
         /// How long a script or function may run, ms; past that it is stopped and leaves nothing.
         pub script_limit_ms: u64 = 60_000,
-        /// Free disk space below which writes are refused, bytes.
+        /// Free disk space below which writes are refused, bytes; beside what is in memory and has to go
+        /// to disk.
         pub disk_reserve_bytes: u64 = 256 << 20,
         /// Compression of values on disk: `none`, `lz4` or `zstd`.
         pub compression: String = "lz4".to_owned(),

@@ -77,7 +77,9 @@ async fn fill(connection: &mut Connection) -> (usize, String) {
 async fn assert_readable(connection: &mut Connection, count: usize) {
     for number in 0..count {
         let reply = connection.call(["GET", &format!("full:{number}")]).await.unwrap();
-        assert_eq!(reply.bytes(), Some(value(number).as_slice()), "full:{number}");
+        let is_same = reply.bytes() == Some(value(number).as_slice());
+        let shown = reply.to_string();
+        assert!(is_same, "full:{number}: {}", shown.get(..200).unwrap_or(&shown));
     }
 }
 

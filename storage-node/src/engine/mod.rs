@@ -162,6 +162,11 @@ impl GroupDb {
         self.db.write_opt(batch, &options)
     }
 
+    /// What is written and not on disk, about.
+    pub fn memtable_bytes(&self) -> u64 {
+        self.db.property_int_value("rocksdb.cur-size-all-mem-tables").ok().flatten().unwrap_or(0)
+    }
+
     /// Makes everything written so far durable. Blocks.
     pub fn flush(&self) -> Result<(), rocksdb::Error> {
         self.db.flush()

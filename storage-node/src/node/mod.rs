@@ -45,6 +45,9 @@ use reconcile::Reconciler;
 
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 const DISK_WATCH: Duration = Duration::from_millis(100);
+/// The same while there is so little room that it could be written meanwhile.
+const DISK_WATCH_CLOSELY: Duration = Duration::from_millis(5);
+const LITTLE_ROOM_BYTES: u64 = 512 << 20;
 
 /// The replicas that run here, by group. Reading costs no lock.
 #[derive(Clone, Default)]
@@ -303,22 +306,28 @@ impl Node {
     /// between two looks.
     async fn guard_disk(&self) {
         loop {
-            self.watch_disk();
-            tokio::time::sleep(DISK_WATCH).await;
+            let room = self.watch_disk();
+            tokio::time::sleep(if room < LITTLE_ROOM_BYTES { DISK_WATCH_CLOSELY } else { DISK_WATCH }).await;
         }
     }
 
-    /// Refuses writes before the disk is full: a log that cannot be written ends a replica.
-    fn watch_disk(&self) {
-        let Ok(space) = disk::space(&self.config.options.data_dir) else { return };
-        let low = space.free < self.config.options.disk_reserve_bytes;
+    /// Refuses writes before the disk is full: a log that cannot be written ends a replica. What was accepted
+    /// and is in memory still has to go there. Answers how much more there is room for.
+    fn watch_disk(&self) -> u64 {
+        let Ok(space) = disk::space(&self.config.options.data_dir) else { return u64::MAX };
+        let to_flush = |replica: Arc<Replica>| replica.shared().state.lock().bytes_to_flush();
+        let taken: u64 = self.replicas.all().into_iter().map(to_flush).sum();
+        let room = space.free.saturating_sub(taken).saturating_sub(self.config.options.disk_reserve_bytes);
+        let low = room == 0;
         if self.config.read_only.swap(low, Ordering::Relaxed) != low {
             tracing::warn!(
                 free_bytes = space.free,
+                to_flush_bytes = taken,
                 "{}",
                 if low { "disk nearly full: writes are refused" } else { "disk has room again" }
             );
         }
+        room
     }
 }
 
