@@ -10,7 +10,7 @@ use std::{
 };
 
 use proto::v1::MembersRequest;
-use support::{FakeProxy, FakeStore, Metas, PATIENCE, ProxyView, is_settled};
+use support::{FakeProxy, FakeStore, Metas, PATIENCE, ProxyView, eventually, is_settled};
 use tokio::time::timeout;
 use topology::{Change, ClusterState, Command, Proxy, ProxyId, Role, Slot, SlotSet, StoreId};
 
@@ -304,9 +304,5 @@ async fn checkpoints_carry_what_the_log_no_longer_holds() {
 }
 
 async fn until(what: &str, wanted: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !wanted() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(what, async || wanted().then_some(())).await;
 }

@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
 use commands::{Id, Spec, wire};
-use resp::Protocol;
+use resp::{Protocol, Reply};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -109,6 +109,11 @@ pub async fn ask_all(
         backend.submit(asker.asks(Target::Group(group), spec, args), sink);
     }
     received(reply).await
+}
+
+/// What a client is told of an answer that cannot be read.
+pub fn malformed() -> Reply {
+    Reply::error("ERR malformed answer of a storage node")
 }
 
 /// Somewhere to send a reply to, and where it comes out.

@@ -486,17 +486,17 @@ impl Front {
     }
 
     fn scan(&mut self, args: &[&[u8]], call: Call) {
+        let Some(cursor) = args.first().and_then(|text| scan::parse_cursor(text)) else {
+            return self.reply(&CommandError::InvalidCursor.into());
+        };
         let view = self.view();
         if view.is_empty() {
             return self.reply(&self.without_groups(call.spec, Merge::Scan));
         }
-        match scan::scan(self.conn.worker.backend.clone(), self.asker(), view, args) {
-            Ok(scan) => {
-                let token = self.open(call);
-                self.conn.run_later(token, self.session.protocol, scan);
-            }
-            Err(reply) => self.reply(&reply),
-        }
+        let backend = self.conn.worker.backend.clone();
+        let scan = scan::keys(backend, self.asker(), view, cursor, &args[1..]);
+        let token = self.open(call);
+        self.conn.run_later(token, self.session.protocol, scan);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use commands::{CommandError, Id, Merge, Spec};
+use commands::{Id, Merge, Spec};
 use resp::{Protocol, Reply};
 use topology::{GroupId, SLOT_COUNT, Slot};
 
@@ -31,7 +31,7 @@ pub struct Run {
 }
 
 /// Where a scan goes on: the cursor to send, and the run it lies in; `None`: nothing is left.
-pub fn place(cursor: u64, backend: &dyn Submit, view: &[GroupId]) -> Option<(u64, Run)> {
+fn place(cursor: u64, backend: &dyn Submit, view: &[GroupId]) -> Option<(u64, Run)> {
     let slot = u16::try_from(cursor >> SLOT_SHIFT).ok()?;
     let run = run_from(slot, backend, view)?;
     let first = run.first.number();
@@ -53,53 +53,68 @@ pub fn parse_cursor(text: &[u8]) -> Option<u64> {
 }
 
 /// How many elements a client asks for, of the options that it named; wrong ones are refused by the group.
-pub fn wanted(options: &[&[u8]]) -> usize {
+fn wanted(options: &[&[u8]]) -> usize {
     let (pairs, _) = options.as_chunks();
     let count = pairs.iter().rev().find(|[word, _]| word.eq_ignore_ascii_case(b"COUNT"));
     count.and_then(|[_, number]| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(COUNT_DEFAULT)
 }
 
-/// SCAN with these arguments, the cursor first; the first run is asked now.
-pub fn scan(
+/// SCAN from a cursor on, with these options; the first run is asked now.
+pub fn keys(
     backend: Rc<dyn Submit>,
     asker: Asker,
     view: Vec<GroupId>,
-    args: &[&[u8]],
-) -> Result<impl Future<Output = Reply> + use<>, Reply> {
-    let cursor = parse_cursor(args[0]).ok_or_else(|| Reply::from(CommandError::InvalidCursor))?;
-    let nothing = || of_nothing(Merge::Scan, asker.protocol);
-    let (cursor, run) = place(cursor, &*backend, &view).ok_or_else(nothing)?;
-    let options: Vec<Bytes> = args[1..].iter().map(|word| Bytes::copy_from_slice(word)).collect();
-    let wanted = wanted(&args[1..]);
-    let args = move |cursor: u64, run: Run| {
-        let place = [cursor.to_string(), run.end.to_string()].map(Bytes::from);
-        place.into_iter().chain(options.iter().cloned()).collect()
-    };
-    Ok(Walk { backend, asker, view, spec: Id::Scan.spec(), wanted, args }.begin(cursor, run))
+    cursor: u64,
+    options: &[&[u8]],
+) -> impl Future<Output = Reply> + use<> {
+    let place = |cursor: Bytes, run: Run| vec![cursor, run.end.to_string().into()];
+    Walk::new(backend, asker, view, Id::Scan.spec(), options, place).begin(cursor)
 }
 
 /// Looks through one run after the other, until enough is found.
-pub struct Walk<A> {
-    pub backend: Rc<dyn Submit>,
-    pub asker: Asker,
-    pub view: Vec<GroupId>,
-    pub spec: &'static Spec,
-    pub wanted: usize,
-    /// What a group is told: from which cursor to go on in which run.
-    pub args: A,
+pub struct Walk<P> {
+    backend: Rc<dyn Submit>,
+    asker: Asker,
+    view: Vec<GroupId>,
+    spec: &'static Spec,
+    place: P,
+    options: Vec<Bytes>,
+    wanted: usize,
 }
 
-impl<A: Fn(u64, Run) -> Vec<Bytes>> Walk<A> {
-    /// Asks the first run now.
-    pub fn begin(self, cursor: u64, run: Run) -> impl Future<Output = Reply> {
-        let answer = self.ask(cursor, run);
-        self.go_on(run, answer)
+impl<P: Fn(Bytes, Run) -> Vec<Bytes>> Walk<P> {
+    /// Groups are told with `spec` what `place` says of a cursor and the run it lies in, and the options.
+    pub fn new(
+        backend: Rc<dyn Submit>,
+        asker: Asker,
+        view: Vec<GroupId>,
+        spec: &'static Spec,
+        options: &[&[u8]],
+        place: P,
+    ) -> Self {
+        let wanted = wanted(options);
+        let options = options.iter().map(|word| Bytes::copy_from_slice(word)).collect();
+        Self { backend, asker, view, spec, place, options, wanted }
     }
 
-    fn ask(&self, cursor: u64, run: Run) -> impl Future<Output = Result<Bytes, RouteError>> + use<A> {
+    /// Asks the first run now.
+    pub fn begin(self, cursor: u64) -> impl Future<Output = Reply> {
+        let first = place(cursor, &*self.backend, &self.view);
+        let first = first.map(|(cursor, run)| (run, self.ask(cursor, run)));
+        async move {
+            match first {
+                Some((run, answer)) => self.go_on(run, answer).await,
+                None => of_nothing(Merge::Scan, self.asker.protocol),
+            }
+        }
+    }
+
+    fn ask(&self, cursor: u64, run: Run) -> impl Future<Output = Result<Bytes, RouteError>> + use<P> {
         let Self { asker, spec, .. } = *self;
-        let (target, args) = (Target::Slot(run.first), (self.args)(cursor, run));
-        let question = Question { asker, target, spec, args, writes: false };
+        let mut args = (self.place)(cursor.to_string().into(), run);
+        args.extend(self.options.iter().cloned());
+        let question = Question { asker, target: Target::Slot(run.first), spec, args, writes: false };
+        // The client's own, also where another command stands for what it sent.
         ask_this(&*self.backend, &question, asker.flags)
     }
 
@@ -155,13 +170,16 @@ fn page_of(reply: &Bytes, protocol: Protocol) -> Option<(Bytes, Vec<Reply>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
+    use crate::backend_api::{Outgoing, Sink};
 
     /// Groups 1 and 2 take turns every 1000 slots; nobody serves those from 16000 on.
     struct Turns;
 
     impl Submit for Turns {
-        fn submit(&self, _: crate::backend_api::Outgoing<'_>, _: crate::backend_api::Sink) {}
+        fn submit(&self, _: Outgoing<'_>, _: Sink) {}
 
         fn group_of(&self, slot: Slot) -> Option<GroupId> {
             let n = slot.number();
@@ -188,6 +206,72 @@ mod tests {
         assert_eq!(place(u64::MAX, &Turns, &all), None);
         let one = [GroupId(2)];
         assert_eq!(place(5, &Turns, &one), Some((1000 << 48, run(1000, 2000))));
+    }
+
+    /// Serves like [`Turns`]; answers one after the other, and remembers in which slot each question began.
+    struct Script {
+        answers: RefCell<Vec<&'static str>>,
+        asked: RefCell<Vec<u16>>,
+    }
+
+    impl Submit for Script {
+        fn submit(&self, command: Outgoing<'_>, sink: Sink) {
+            let Target::Slot(first) = command.target else { panic!("runs begin at a slot") };
+            self.asked.borrow_mut().push(first.number());
+            let answer = match self.answers.borrow_mut().remove(0) {
+                "" => Err(RouteError::ClusterDown("nobody")),
+                answer => Ok(answer.into()),
+            };
+            sink.to.reply(sink.token, answer);
+        }
+
+        fn group_of(&self, slot: Slot) -> Option<GroupId> {
+            Turns.group_of(slot)
+        }
+
+        fn groups(&self) -> Vec<GroupId> {
+            Turns.groups()
+        }
+
+        fn fronted_groups(&self) -> Vec<GroupId> {
+            Turns.fronted_groups()
+        }
+    }
+
+    /// The reply to a SCAN of three at a time, and the runs that were asked.
+    async fn scanned(answers: &[&'static str]) -> (Reply, Vec<u16>) {
+        let script = Rc::new(Script { answers: answers.to_vec().into(), asked: RefCell::default() });
+        let asker = Asker { origin: 1, protocol: Protocol::Resp2, db: 0, flags: 0, writer: 0 };
+        let options: [&[u8]; 2] = [b"COUNT", b"3"];
+        let reply = keys(script.clone(), asker, Turns.groups(), 0, &options).await;
+        (reply, script.asked.take())
+    }
+
+    const ONE: &str = "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n";
+    const NONE: &str = "*2\r\n$1\r\n0\r\n*0\r\n";
+
+    fn found(cursor: u64, count: usize) -> Reply {
+        page(cursor.to_string().into(), vec![Reply::bulk("k"); count])
+    }
+
+    #[tokio::test]
+    async fn a_scan_goes_on_until_it_has_found_enough() {
+        assert_eq!(scanned(&[ONE, NONE, ONE, ONE]).await, (found(4000 << 48, 3), vec![0, 1000, 2000, 3000]));
+        // A run that is not done, and the last one.
+        let more = "*2\r\n$2\r\n77\r\n*1\r\n$1\r\nk\r\n";
+        assert_eq!(scanned(&[ONE, more]).await, (found(77, 2), vec![0, 1000]));
+        let (reply, asked) = scanned(&[NONE; 16]).await;
+        assert_eq!((reply, asked.len()), (found(0, 0), 16));
+    }
+
+    #[tokio::test]
+    async fn what_was_found_before_an_error_is_not_lost() {
+        let refusal = "-ERR syntax error\r\n";
+        assert_eq!(scanned(&[refusal]).await, (Reply::Raw(refusal.into()), vec![0]));
+        assert_eq!(scanned(&[""]).await.0, Reply::error("CLUSTERDOWN nobody"));
+        for failed in [refusal, ""] {
+            assert_eq!(scanned(&[ONE, failed]).await, (found(1000 << 48, 1), vec![0, 1000]));
+        }
     }
 
     #[test]

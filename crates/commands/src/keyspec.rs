@@ -96,21 +96,19 @@ pub const fn counted_keys(at: u8, flags: u16) -> KeySpec {
     KeySpec { begin: Begin::Index(at), find, flags, notes: None }
 }
 
-/// One key behind a word, which is searched from `start` on.
-pub const fn key_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
-    let find = Find::Range { last: 0, step: 1, limit: 0 };
-    KeySpec { begin: Begin::Keyword { word, start }, find, flags, notes: None }
-}
-
 /// One key, unless the argument is empty.
 pub const fn key_or_empty(first: u8, flags: u16) -> KeySpec {
     KeySpec { begin: Begin::IndexOrEmpty(first), ..key(first, flags) }
 }
 
+/// One key behind a word, which is searched from `start` on.
+pub const fn key_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
+    KeySpec { begin: Begin::Keyword { word, start }, ..key(0, flags) }
+}
+
 /// All that is behind a word, which is searched from `start` on.
 pub const fn keys_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
-    let find = Find::Range { last: -1, step: 1, limit: 0 };
-    KeySpec { begin: Begin::Keyword { word, start }, find, flags, notes: None }
+    KeySpec { begin: Begin::Keyword { word, start }, ..keys(0, -1, 1, flags) }
 }
 
 /// The keys behind a word are the first half of what is left.

@@ -10,7 +10,7 @@ use topology::{LibraryChange, LibraryRecord, RestorePolicy};
 
 use super::script;
 use crate::{
-    ask::{Asker, Question, ask_this},
+    ask::{Asker, Question, ask_this, malformed},
     backend_api::{RouteError, Submit, Target},
     clients::Side,
     cluster::Cluster,
@@ -242,8 +242,4 @@ fn record(described: Reply) -> Result<LibraryRecord, Reply> {
 /// Names are letters, digits and underscores.
 fn text(name: &[u8]) -> Result<String, Reply> {
     String::from_utf8(name.to_vec()).map_err(|_| malformed())
-}
-
-fn malformed() -> Reply {
-    Reply::error("ERR malformed answer of a storage node")
 }

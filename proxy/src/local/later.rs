@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use commands::{Kind, Merge, ProxyCommand, Spec};
+use commands::{CommandError, Kind, Merge, ProxyCommand, Spec};
 use resp::Reply;
 use topology::GroupId;
 
@@ -77,10 +77,13 @@ impl Later {
             return answer.map_or_else(|error| Reply::error(error.to_string()), Reply::Raw);
         }
         match (command, &self.messages) {
-            (None, _) => match scan::scan(self.worker.backend.clone(), asker, self.view.clone(), args) {
-                Ok(scan) => scan.await,
-                Err(reply) => reply,
-            },
+            (None, _) => {
+                let Some(cursor) = scan::parse_cursor(args[0]) else {
+                    return CommandError::InvalidCursor.into();
+                };
+                let backend = self.worker.backend.clone();
+                scan::keys(backend, asker, self.view.clone(), cursor, &args[1..]).await
+            }
             (Some(ProxyCommand::Info), _) => self.inquiry.answer(args).await,
             (Some(ProxyCommand::ConfigRewrite), _) => config::rewritten(self.worker.shared.clone()).await,
             (Some(command), Some(messages)) if pubsub::waits(command) => {

@@ -11,7 +11,7 @@ use topology::{GroupId, slot_of};
 
 use super::{is, syntax_error};
 use crate::{
-    ask::{Asker, Question, ask_this},
+    ask::{Asker, Question, ask_this, malformed},
     backend_api::{RouteError, Submit, Target},
     connection::Call,
     execute::Front,
@@ -152,7 +152,6 @@ pub async fn ask_groups(
     for (group, answer) in asked {
         let bytes = answer.await?;
         let reply = resp::parse(&bytes, Protocol::Resp2).ok().flatten();
-        let malformed = || Reply::error("ERR malformed answer of a storage node");
         replies.push((group, reply.map_or_else(malformed, |(reply, _)| reply)));
     }
     Ok(replies)

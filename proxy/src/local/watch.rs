@@ -9,8 +9,8 @@ use topology::{Slot, slot_of};
 
 use super::Outcome;
 use crate::{
-    ask::{Question, ask_this},
-    backend_api::Target,
+    ask::{Asker, Question, ask_this, malformed},
+    backend_api::{Submit, Target},
     connection::{Call, Rest},
     execute::Front,
     namespaces,
@@ -64,14 +64,19 @@ pub fn watch(front: &mut Front, args: &[&[u8]], call: Call) {
         return front.reply(&Reply::error("ERR too many keys are watched"));
     }
     let db = front.session.db;
-    let asked: Vec<_> = args.iter().map(|key| (Bytes::copy_from_slice(key), ask_token(front, key))).collect();
+    let ask = |key: &&[u8]| {
+        let key = Bytes::copy_from_slice(key);
+        let asked = ask_tokens(&*front.conn.worker.backend, front.asker(), vec![key.clone()]);
+        (key, asked)
+    };
+    let asked: Vec<_> = args.iter().map(ask).collect();
     let token = front.open(call);
     front.conn.run_then(token, async move {
         let mut tokens = Vec::new();
         let mut refusal = None;
         for (key, asked) in asked {
             match asked.await {
-                Ok(token) => tokens.push(((db, key), token)),
+                Ok(of_key) => tokens.extend(of_key.into_iter().map(|token| ((db, key.clone()), token))),
                 Err(reply) => refusal = Some(reply),
             }
         }
@@ -90,21 +95,23 @@ pub fn watch(front: &mut Front, args: &[&[u8]], call: Call) {
     });
 }
 
-fn ask_token(front: &Front, key: &[u8]) -> impl Future<Output = Result<Bytes, Reply>> + use<> {
-    let mut asker = front.asker();
-    asker.protocol = Protocol::Resp2;
-    let spec = Id::WatchTokens.spec();
-    let args = vec![Bytes::copy_from_slice(key)];
-    let question = Question { asker, target: Target::Slot(slot_of(key)), spec, args, writes: false };
-    let answer = ask_this(&*front.conn.worker.backend, &question, 0);
+/// A token for each key, by which the group knows later whether it was changed. The keys, of which there is at
+/// least one, are of one slot. The group is asked now.
+pub fn ask_tokens(
+    backend: &dyn Submit,
+    asker: Asker,
+    keys: Vec<Bytes>,
+) -> impl Future<Output = Result<Vec<Bytes>, Reply>> + use<> {
+    let (asker, count) = (Asker { protocol: Protocol::Resp2, ..asker }, keys.len());
+    let (target, spec) = (Target::Slot(slot_of(&keys[0])), Id::WatchTokens.spec());
+    let answer = ask_this(backend, &Question { asker, target, spec, args: keys, writes: false }, 0);
     async move {
         let bytes = answer.await.map_err(|error| Reply::error(error.to_string()))?;
-        match resp::parse(&bytes, Protocol::Resp2) {
-            Ok(Some((Reply::Array(tokens), _))) => match tokens.into_iter().next() {
-                Some(Reply::Bulk(token)) => Ok(token),
-                _ => Err(Reply::error("ERR malformed answer of a storage node")),
-            },
-            _ => Err(Reply::Raw(bytes)),
-        }
+        let Ok(Some((Reply::Array(tokens), _))) = resp::parse(&bytes, Protocol::Resp2) else {
+            return Err(Reply::Raw(bytes));
+        };
+        let token = |reply| if let Reply::Bulk(token) = reply { Some(token) } else { None };
+        let tokens: Option<Vec<_>> = tokens.into_iter().map(token).collect();
+        tokens.filter(|tokens| tokens.len() == count).ok_or_else(malformed)
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     backend_api::{RouteError, Sink, Target},
     connection::Call,
     execute::{ArgVec, Front},
-    gather::{self, Positions},
+    gather::Positions,
     scan,
 };
 
@@ -186,24 +186,17 @@ fn scan_shards(front: &mut Front, args: &[&[u8]], call: Call) {
     };
     let backend = front.conn.worker.backend.clone();
     let view = backend.groups();
-    let Some((cursor, run)) = scan::place(cursor, &*backend, &view) else {
-        let reply = match view.is_empty() {
-            true => Reply::error(RouteError::ClusterDown("The cluster is down").to_string()),
-            false => gather::of_nothing(Merge::Scan, front.session.protocol),
-        };
-        return front.reply(&reply);
-    };
+    if view.is_empty() {
+        return front.reply(&Reply::error(RouteError::ClusterDown("The cluster is down").to_string()));
+    }
     let (id, key) = (id_of(call.spec), Bytes::copy_from_slice(args[0]));
-    let options: Vec<Bytes> = args[2..].iter().map(|word| Bytes::copy_from_slice(word)).collect();
-    let shards_of = move |cursor: u64, run: scan::Run| {
+    let place = move |cursor: Bytes, run: scan::Run| {
         let shards = encode_shards(&shards_between(run.first.number(), run.end).collect::<Vec<_>>());
-        let place = [shards.into(), id.clone(), key.clone(), cursor.to_string().into()];
-        place.into_iter().chain(options.iter().cloned()).collect()
+        vec![shards.into(), id.clone(), key.clone(), cursor]
     };
-    let (asker, spec, wanted) = (front.asker(), TASK.spec(), scan::wanted(&args[2..]));
-    let walk = scan::Walk { backend, asker, view, spec, wanted, args: shards_of };
+    let walk = scan::Walk::new(backend, front.asker(), view, TASK.spec(), &args[2..], place);
     let token = front.open(call);
-    front.conn.run_later(token, front.session.protocol, walk.begin(cursor, run));
+    front.conn.run_later(token, front.session.protocol, walk.begin(cursor));
 }
 
 fn id_of(spec: &Spec) -> Bytes {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use topology::{GroupId, Namespaces, Slot, namespace::shards, slot_of};
 
 use crate::{
-    ask::{Asker, Question, ask_this},
+    ask::{Asker, Question, ask_this, malformed},
     backend_api::{RouteError, Submit, Target},
     connection::Call,
     execute::Front,
@@ -120,7 +120,6 @@ impl Asking {
                     continue;
                 }
                 let reply = resp::parse(&bytes, self.asker.protocol).ok().flatten();
-                let malformed = || Reply::error("ERR malformed answer of a storage node");
                 replies.push(reply.map_or_else(malformed, |(reply, _)| reply));
             }
             if left.is_empty() {

@@ -295,13 +295,13 @@ impl GroupState {
         Ok(())
     }
 
-    /// The delta is large enough (`bytes` is its share of the memory) to be handed to RocksDB.
     /// What the disk has to take of the state, sooner or later, about.
     pub fn bytes_to_flush(&self) -> u64 {
         let frozen = self.frozen.as_ref().filter(|_| self.flushing).map_or(0, |layer| layer.bytes());
         (self.delta.bytes() + frozen) as u64 + self.db.memtable_bytes()
     }
 
+    /// The delta is large enough (`bytes` is its share of the memory) to be handed to RocksDB.
     pub fn wants_flush(&self, bytes: usize) -> bool {
         !self.flushing && (self.delta.bytes() >= bytes || self.delta.len() >= DELTA_KEYS)
     }

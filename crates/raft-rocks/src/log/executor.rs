@@ -42,57 +42,39 @@ const SLOW_SYNC: Duration = Duration::from_millis(3);
 /// Weight of the last sync in the average: one in so many.
 const AVERAGE_OVER: u32 = 8;
 
+/// Gone when the store is closed, and the directory with it.
+type Kept = Mutex<Option<LogWriter>>;
+
 /// The writer, for whoever's turn it is.
 struct Turns {
-    turn: Mutex<Turn>,
+    writer: Kept,
+    /// Of the time a sync takes. Whoever has the writer has this.
+    average: Mutex<Duration>,
     slow: AtomicBool,
     stop: AtomicBool,
-}
-
-struct Turn {
-    /// Gone when the store is closed, and the directory with it.
-    writer: Option<LogWriter>,
-    /// Of the time a sync takes.
-    average: Duration,
-    left: Left,
-}
-
-/// What turns left for a later sync.
-#[derive(Default)]
-struct Left {
-    /// It must be synced now.
-    due: bool,
-    /// Somebody looks at it from time to time.
-    watched: bool,
-}
-
-impl Left {
-    /// Looks at what is left. True if it is due; `None` if nothing is left.
-    fn look(&mut self, writer: Option<&mut LogWriter>) -> Option<bool> {
-        let when = writer.and_then(LogWriter::look);
-        self.due = when == Some(SyncWhen::Now);
-        self.watched = when.is_some();
-        self.watched.then_some(self.due)
-    }
 }
 
 impl Turns {
     /// Writes, syncs and answers what is queued, or leaves its sync for later. False if there was nothing.
     fn take(self: &Arc<Self>, runtime: Option<&Handle>, thread: &Thread) -> bool {
-        let Turn { writer, average, left } = &mut *self.turn.lock();
-        let Some(writer) = writer else { return false };
+        let mut writer = self.writer.lock();
+        let Some(writer) = &mut *writer else { return false };
         match (writer.write(), runtime) {
-            (None, _) if !left.due => return false,
+            (None, _) => return false,
             (Some(SyncWhen::Later), Some(runtime)) if !self.stop.load(Ordering::Acquire) => {
-                if !std::mem::replace(&mut left.watched, true) {
-                    runtime.spawn(watch(self.clone(), thread.clone()));
+                if writer.begin_watch() {
+                    let (turns, thread) = (self.clone(), thread.clone());
+                    runtime.spawn(async move {
+                        watch(&turns.writer, || run_on_runtime(turns.clone(), thread.clone())).await;
+                    });
                 }
                 return true;
             }
-            _ => left.due = false,
+            _ => {}
         }
         let begin = Instant::now();
         writer.sync();
+        let mut average = self.average.lock();
         *average = (*average * (AVERAGE_OVER - 1) + begin.elapsed()) / AVERAGE_OVER;
         let limit = if self.is_slow() { SLOW_SYNC / 2 } else { SLOW_SYNC };
         self.slow.store(*average > limit, Ordering::Relaxed);
@@ -115,7 +97,8 @@ struct Adaptive {
 impl LogExecutor for AdaptiveExecutor {
     fn start(self: Box<Self>, writer: LogWriter) -> io::Result<Box<dyn LogDriver>> {
         let turns = Arc::new(Turns {
-            turn: Mutex::new(Turn { writer: Some(writer), average: Duration::ZERO, left: Left::default() }),
+            writer: Mutex::new(Some(writer)),
+            average: Mutex::default(),
             slow: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
@@ -166,18 +149,15 @@ async fn run_on_runtime(turns: Arc<Turns>, thread: Thread) {
 }
 
 /// Looks after what turns left for a later sync, until nothing is left.
-async fn watch(turns: Arc<Turns>, thread: Thread) {
+async fn watch<T: Future<Output = ()>>(writer: &Kept, take_turn: impl Fn() -> T) {
     loop {
-        let after = turns.turn.lock().writer.as_ref().map_or(Duration::ZERO, LogWriter::look_after);
+        let Some(after) = writer.lock().as_ref().map(LogWriter::look_after) else { return };
         tokio::time::sleep(after).await;
-        let due = {
-            let Turn { writer, left, .. } = &mut *turns.turn.lock();
-            left.look(writer.as_mut())
-        };
-        match due {
+        let when = writer.lock().as_mut().and_then(LogWriter::look);
+        match when {
             None => return,
-            Some(false) => {}
-            Some(true) => run_on_runtime(turns.clone(), thread.clone()).await,
+            Some(SyncWhen::Later) => {}
+            Some(SyncWhen::Now) => take_turn().await,
         }
     }
 }
@@ -195,14 +175,16 @@ impl LogDriver for Adaptive {
     /// Writes out what is queued and ends the thread, so that the directory can be opened again.
     fn stop(&mut self) {
         self.turns.stop.store(true, Ordering::Release);
-        self.turns.turn.lock().left.due = true;
+        if let Some(writer) = &mut *self.turns.writer.lock() {
+            writer.sync_soon();
+        }
         self.thread.unpark();
         if let Some(join) = self.join.take()
             && join.join().is_err()
         {
             tracing::error!("the log writer panicked");
         }
-        self.turns.turn.lock().writer.take();
+        self.turns.writer.lock().take();
     }
 }
 
@@ -228,71 +210,46 @@ impl InlineExecutor {
 
 struct Inline {
     runtime: Handle,
-    parts: Arc<Mutex<InlineParts>>,
+    parts: Arc<InlineParts>,
 }
 
 struct InlineParts {
-    /// Gone when the store is closed.
-    writer: Option<LogWriter>,
-    delays: Delays,
-    left: Left,
+    writer: Kept,
+    delays: Mutex<Delays>,
+}
+
+impl InlineParts {
+    fn with_writer<T>(&self, step: impl FnOnce(&mut LogWriter) -> T) -> Option<T> {
+        self.writer.lock().as_mut().map(step)
+    }
 }
 
 impl LogExecutor for InlineExecutor {
     fn start(self: Box<Self>, writer: LogWriter) -> io::Result<Box<dyn LogDriver>> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
-        let parts = InlineParts { writer: Some(writer), delays: self.delays, left: Left::default() };
-        Ok(Box::new(Inline { runtime, parts: Arc::new(Mutex::new(parts)) }))
+        let parts = InlineParts { writer: Mutex::new(Some(writer)), delays: Mutex::new(self.delays) };
+        Ok(Box::new(Inline { runtime, parts: Arc::new(parts) }))
     }
 }
 
-async fn run_inline(parts: Arc<Mutex<InlineParts>>) {
-    loop {
-        let (before_sync, before_callbacks) = {
-            let InlineParts { writer, delays, left } = &mut *parts.lock();
-            let Some(writer) = writer else { return };
-            match writer.write() {
-                None if !left.due => return,
-                Some(SyncWhen::Later) => {
-                    if !std::mem::replace(&mut left.watched, true) {
-                        spawn_watch_inline(parts.clone());
-                    }
-                    continue;
-                }
-                _ => left.due = false,
-            }
-            delays()
-        };
-        pass(before_sync).await;
-        with_writer(&parts, LogWriter::sync);
-        pass(before_callbacks).await;
-        with_writer(&parts, LogWriter::complete);
-    }
-}
-
-fn with_writer(parts: &Mutex<InlineParts>, step: impl FnOnce(&mut LogWriter)) {
-    if let Some(writer) = &mut parts.lock().writer {
-        step(writer);
-    }
-}
-
-fn spawn_watch_inline(parts: Arc<Mutex<InlineParts>>) {
-    tokio::spawn(watch_inline(parts));
-}
-
-async fn watch_inline(parts: Arc<Mutex<InlineParts>>) {
-    loop {
-        let after = parts.lock().writer.as_ref().map_or(Duration::ZERO, LogWriter::look_after);
-        pass(after).await;
-        let due = {
-            let InlineParts { writer, left, .. } = &mut *parts.lock();
-            left.look(writer.as_mut())
-        };
-        match due {
-            None => return,
-            Some(false) => {}
-            Some(true) => run_inline(parts.clone()).await,
+async fn run_inline(parts: Arc<InlineParts>) {
+    while let Some(when) = parts.with_writer(LogWriter::write).flatten() {
+        if when == SyncWhen::Later {
+            watch_inline(&parts);
+            continue;
         }
+        let (before_sync, before_callbacks) = (parts.delays.lock())();
+        pass(before_sync).await;
+        parts.with_writer(LogWriter::sync);
+        pass(before_callbacks).await;
+        parts.with_writer(LogWriter::complete);
+    }
+}
+
+fn watch_inline(parts: &Arc<InlineParts>) {
+    if parts.with_writer(LogWriter::begin_watch) == Some(true) {
+        let parts = parts.clone();
+        tokio::spawn(async move { watch(&parts.writer, || run_inline(parts.clone())).await });
     }
 }
 
@@ -308,6 +265,6 @@ impl LogDriver for Inline {
     }
 
     fn stop(&mut self) {
-        self.parts.lock().writer = None;
+        self.parts.writer.lock().take();
     }
 }

@@ -61,6 +61,10 @@ pub(super) struct Later {
     /// The same as it was at the last look: by the next all of it should be committed.
     seen: Vec<Written>,
     looks: u32,
+    /// The next turn syncs, even if nothing is queued.
+    due: bool,
+    /// Somebody looks at what is left from time to time.
+    watched: bool,
     period: SyncWhen,
     turns_left: u32,
     /// Periods without own syncs that ended because the others did not answer, since one that did not.
@@ -76,6 +80,8 @@ impl Default for Later {
             unsynced: Vec::new(),
             seen: Vec::new(),
             looks: 0,
+            due: false,
+            watched: false,
             period: SyncWhen::Now,
             turns_left: TRIAL,
             missed: 0,
@@ -132,27 +138,47 @@ impl Later {
         };
     }
 
+    /// The next turn is to sync.
+    pub fn make_due(&mut self) {
+        self.due = true;
+    }
+
+    /// Whether this turn is to sync.
+    pub fn take_due(&mut self) -> bool {
+        std::mem::take(&mut self.due)
+    }
+
+    /// Whether nobody looks at what is left. From now on somebody does, until a [`look`](Self::look) finds
+    /// nothing.
+    pub fn begin_watch(&mut self) -> bool {
+        !std::mem::replace(&mut self.watched, true)
+    }
+
     /// How long until the next [`look`](Self::look).
     pub fn look_after(&self) -> Duration {
         LOOK_AFTER + self.now.0.unwrap_or_default() * 2
     }
 
-    /// Whether what is left must be synced now. `None` if nothing is left.
+    /// Whether the next turn is to sync what is left. `None` if nothing is left.
     pub fn look(&mut self) -> Option<SyncWhen> {
-        if self.unsynced.is_empty() {
-            return None;
-        }
+        self.watched = !self.unsynced.is_empty();
+        self.due = self.watched && self.must_sync();
+        let when = if self.due { SyncWhen::Now } else { SyncWhen::Later };
+        self.watched.then_some(when)
+    }
+
+    fn must_sync(&mut self) -> bool {
         if self.seen.iter().any(|(group, id)| committed_at(group, id).is_none()) {
             // The others do not answer: the majority needs this node.
             self.sample = None;
             self.period = SyncWhen::Now;
             self.turns_left = (TRIAL << self.missed).min(2 * PERIOD);
             self.missed = (self.missed + 1).min(PERIOD.ilog2());
-            return Some(SyncWhen::Now);
+            return true;
         }
         self.looks += 1;
         self.seen.clone_from(&self.unsynced);
-        Some(if self.looks >= LOOKS_MAX { SyncWhen::Now } else { SyncWhen::Later })
+        self.looks >= LOOKS_MAX
     }
 
     /// Everything written is synced, or never will be.

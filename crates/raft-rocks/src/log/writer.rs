@@ -124,8 +124,9 @@ impl LogWriter {
         self.checkpoint()
     }
 
-    /// Takes everything queued and writes it. `None` if there was nothing.
+    /// Takes everything queued and writes it. `None` if there was nothing, and nothing is to be synced.
     pub fn write(&mut self) -> Option<SyncWhen> {
+        let is_due = self.later.take_due();
         let mut when = SyncWhen::Now;
         let mut ops = std::mem::take(&mut self.ops);
         let mut committed = std::mem::take(&mut self.committed);
@@ -149,7 +150,7 @@ impl LogWriter {
         ops.clear();
         committed.clear();
         (self.ops, self.committed) = (ops, committed);
-        any.then_some(when)
+        (any || is_due).then_some(if is_due { SyncWhen::Now } else { when })
     }
 
     /// Whether a turn of nothing but proposals may wait for its sync.
@@ -162,12 +163,23 @@ impl LogWriter {
         self.later.turn(self.placed.iter().filter_map(last), bytes)
     }
 
-    /// How long after a turn that waits for its sync, or after a look, to [`look`](Self::look).
+    /// What is not synced yet is to be synced by the next turn.
+    pub fn sync_soon(&mut self) {
+        self.later.make_due();
+    }
+
+    /// After a turn that waits for its sync: whether somebody must begin to [`look`](Self::look) at what is left,
+    /// until nothing is.
+    pub fn begin_watch(&mut self) -> bool {
+        self.later.begin_watch()
+    }
+
+    /// How long until the next look.
     pub fn look_after(&self) -> Duration {
         self.later.look_after()
     }
 
-    /// Whether what waits must be synced now; `None` if nothing waits.
+    /// Whether a turn must now be taken, which syncs what is left; `None` if nothing is left.
     pub fn look(&mut self) -> Option<SyncWhen> {
         self.later.look()
     }

@@ -7,14 +7,14 @@ mod target;
 use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use commands::{Args, CommandError, Id, Spec, wire};
+use commands::{Args, CommandError, Id, wire};
 use resp::{Protocol, Reply};
 use topology::{Slot, slot_of};
 
 use self::target::{Destination, Moved, Restore};
-use super::{is, syntax_error};
+use super::{is, syntax_error, watch::ask_tokens};
 use crate::{
-    ask::{Asker, Question, ask_this},
+    ask::{Asker, Question, ask_this, malformed},
     backend_api::{RouteError, Submit, Target},
     clients::Side,
     connection::Call,
@@ -153,7 +153,7 @@ async fn move_some(
 ) -> Result<bool, Reply> {
     let mut replaces = wish.replaces;
     for attempt in 0..ATTEMPTS_MAX {
-        let tokens = here.watch(keys).await?;
+        let tokens = ask_tokens(&*here.backend, here.asker, keys.to_vec()).await?;
         let restores = here.values(keys, replaces).await?;
         if restores.is_empty() {
             return Ok(attempt > 0);
@@ -181,9 +181,10 @@ struct Here {
 }
 
 impl Here {
-    async fn ask(&self, spec: &'static Spec, args: Vec<Bytes>, writes: bool) -> Result<Reply, Reply> {
-        // A transaction names the database of each of its commands.
-        let asker = if spec.id == Id::Transaction { Asker { db: 0, ..self.asker } } else { self.asker };
+    async fn execute(&self, watched: Vec<u8>, commands: Vec<u8>, writes: bool) -> Result<Reply, Reply> {
+        // Each of the commands names its database.
+        let (asker, spec) = (Asker { db: 0, ..self.asker }, Id::Transaction.spec());
+        let args = vec![watched.into(), commands.into()];
         let question = Question { asker, target: Target::Slot(self.slot), spec, args, writes };
         let told = |error: RouteError| Reply::error(error.to_string());
         let bytes = ask_this(&*self.backend, &question, 0).await.map_err(told)?;
@@ -193,16 +194,6 @@ impl Here {
         }
     }
 
-    /// Tokens by which the group knows later whether keys were changed.
-    async fn watch(&self, keys: &[Bytes]) -> Result<Vec<Bytes>, Reply> {
-        let Reply::Array(tokens) = self.ask(Id::WatchTokens.spec(), keys.to_vec(), false).await? else {
-            return Err(malformed());
-        };
-        let bytes = |token| if let Reply::Bulk(token) = token { Some(token) } else { None };
-        let tokens: Option<Vec<_>> = tokens.into_iter().map(bytes).collect();
-        tokens.filter(|tokens| tokens.len() == keys.len()).ok_or_else(malformed)
-    }
-
     /// What there is of the keys, at one moment.
     async fn values(&self, keys: &[Bytes], replaces: bool) -> Result<Vec<Restore>, Reply> {
         let mut commands = Vec::new();
@@ -210,8 +201,7 @@ impl Here {
             self.put(&mut commands, Id::Dump, &[key]);
             self.put(&mut commands, Id::Pttl, &[key]);
         }
-        let args = vec![Bytes::new(), commands.into()];
-        let Reply::Array(replies) = self.ask(Id::Transaction.spec(), args, false).await? else {
+        let Reply::Array(replies) = self.execute(Vec::new(), commands, false).await? else {
             return Err(malformed());
         };
         let (pairs, _) = replies.as_chunks();
@@ -240,18 +230,13 @@ impl Here {
         }
         let keys: Vec<&[u8]> = watched.iter().map(|(key, _)| &key[..]).collect();
         self.put(&mut commands, Id::Del, &keys);
-        let args = vec![tokens.into(), commands.into()];
-        Ok(matches!(self.ask(Id::Transaction.spec(), args, true).await?, Reply::Array(_)))
+        Ok(matches!(self.execute(tokens, commands, true).await?, Reply::Array(_)))
     }
 
     fn put<T: AsRef<[u8]>>(&self, commands: &mut Vec<u8>, id: Id, args: &[T]) {
         let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
         wire::put_command(commands, id as u16, wire::flags(Protocol::Resp2), self.asker.db, &args);
     }
-}
-
-fn malformed() -> Reply {
-    Reply::error("ERR malformed answer of a storage node")
 }
 
 #[cfg(test)]

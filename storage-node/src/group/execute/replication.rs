@@ -14,15 +14,14 @@ impl<'e> Execution<'e> {
             return (Ok(Reply::OK), latest);
         }
         let index = Args::new(&command.args).int(0).map(|index| u64::try_from(index).unwrap_or(0));
-        let progress = self.progress();
-        (index.map(|index| progress(index).to_reply()), 0)
+        (index.map(|index| self.progress(index)().to_reply()), 0)
     }
 
     /// Tells how far an entry has come to the replicas, or for 0 the last one applied here.
-    pub(super) fn progress(&self) -> impl Fn(u64) -> Progress + use<'e> {
-        let (raft, applied, durable) = (self.raft, self.state.applied.index(), self.durable);
-        move |index| {
-            let index = if index == 0 { applied } else { index };
+    pub(super) fn progress(&self, index: u64) -> impl Fn() -> Progress + use<'e> {
+        let index = if index == 0 { self.state.applied.index() } else { index };
+        let (raft, durable) = (self.raft, self.durable);
+        move || {
             let metrics = raft_rocks::metrics(raft);
             let matched = metrics.replication.unwrap_or_default();
             let has = |id: &u64| matched.get(id).and_then(Option::as_ref).is_some_and(|at| at.index >= index);

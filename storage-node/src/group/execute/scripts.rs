@@ -154,8 +154,7 @@ impl<'e> Execution<'e> {
         let deadline = Deadline::new(self.clock, self.script_limit);
         let slots = self.slots;
         let serves = |slot| slots.contains(slot);
-        let progress = self.progress();
-        let progress = || progress(0);
+        let progress = self.progress(0);
         let site = self.site(&serves, &progress, caller, spec.full_name, &command.args);
         // Where there is hardly any room, nothing is stored that nobody asked for.
         let keeps = !self.read_only;
@@ -184,8 +183,7 @@ impl<'e> Execution<'e> {
         let caller = limited.as_ref().map(|(_, caller)| &**caller);
         let slots = self.slots;
         let serves = |slot| slots.contains(slot);
-        let progress = self.progress();
-        let progress = || progress(0);
+        let progress = self.progress(0);
         let site = self.site(&serves, &progress, caller, "", &command.args);
         let Paused { view, ticket, standing, stored, beside, words, is_function } = paused;
         let view = View::resume(view, self.state, self.overlay, self.effects, self.written);

@@ -289,7 +289,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `\uXXXX`, or two that are a surrogate pair.
+    /// An escaped character: `\u` and four hex digits, or two such that are a surrogate pair.
     fn unicode(&mut self, text: &mut Vec<u8>) -> Option<()> {
         let mut code = self.hex(2)?;
         let mut len = 6;
