@@ -37,7 +37,9 @@ pub fn compare(
                 continue;
             }
             let theirs = show(&server.run(&argv));
-            prop_assert_eq!(&ours, &theirs, "{}", script(&commands));
+            if !(ours.starts_with("-INVALIDOBJ") && ends_inside_an_opcode(&mut shard, argv[1])) {
+                prop_assert_eq!(&ours, &theirs, "{}", script(&commands));
+            }
             // What Redis had done before it met the damage, it leaves.
             if ours.starts_with("-INVALIDOBJ") {
                 shard.run(&[b"DEL", argv[1]]);
@@ -55,6 +57,21 @@ pub fn compare(
         }
         shard.check_invariants();
     });
+}
+
+/// Whether `key` holds a sparse HyperLogLog whose last XZERO is cut off. Redis takes its other half from
+/// behind the end of the value, where anything can be after a change.
+fn ends_inside_an_opcode(shard: &mut Shard, key: &[u8]) -> bool {
+    const HEADER_BYTES: usize = 16;
+    let Reply::Bulk(value) = shard.run(&[b"GET", key]) else { return false };
+    let is_xzero = |opcode: &u8| opcode & 0xC0 == 0x40;
+    let mut opcodes = value.iter().skip(HEADER_BYTES);
+    while let Some(opcode) = opcodes.next() {
+        if is_xzero(opcode) && opcodes.next().is_none() {
+            return true;
+        }
+    }
+    false
 }
 
 fn script(commands: &[Vec<Vec<u8>>]) -> String {

@@ -110,7 +110,8 @@ pub(super) enum Raised {
 }
 
 /// Sets the register at `index` to `count` if it is lower. The opcodes begin at `start` of `value`,
-/// and must not grow beyond `room` bytes.
+/// and must not grow beyond `room` bytes. A register of an XZERO that is cut off cannot be raised: what
+/// Redis would read behind the end afterwards is left over from what it wrote there.
 pub(super) fn raise(
     value: &mut Vec<u8>,
     start: usize,
@@ -126,15 +127,16 @@ pub(super) fn raise(
     if found.run.value >= count {
         return Ok(Raised::No);
     }
+    if found.at + found.run.bytes > opcodes.len() {
+        return Err(HllError::Corrupt);
+    }
     let split = split(&found, index, count);
     let grown = opcodes.len() + split.len() - found.run.bytes;
     if split.len() > found.run.bytes && grown > room {
         return Ok(Raised::Impossible);
     }
     let at = start + found.at;
-    value.splice(at..(at + found.run.bytes).min(value.len()), split.bytes());
-    // Where an XZERO was cut off, so is what replaces it.
-    value.truncate(start + grown);
+    value.splice(at..at + found.run.bytes, split.bytes());
     merge_neighbours(value, start + found.previous);
     Ok(Raised::Yes)
 }

@@ -123,6 +123,19 @@ fn what_is_no_hyperloglog_is_refused() {
     }
 }
 
+#[test]
+fn a_cut_opcode_is_read_but_not_changed() {
+    // One register, and 16,129 or more.
+    let value = [&HyperLogLog::default().value[..HEADER_BYTES], &[0x80, 0x7F]].concat();
+    let mut log = Sketch::parse(&value).unwrap().edit();
+    assert_eq!(log.sketch().describe().unwrap(), "v:1,1 Z:16129");
+    assert_eq!(log.raise(1, 1, SPARSE_BYTES_MAX), Err(HllError::Corrupt));
+    assert_eq!(log.raise(16_129, 1, SPARSE_BYTES_MAX), Err(HllError::Corrupt));
+    assert_eq!(log.value, value);
+    assert_eq!(log.raise(0, 2, SPARSE_BYTES_MAX), Ok(true));
+    assert_eq!(log.sketch().describe().unwrap(), "v:2,1 Z:16129");
+}
+
 fn raises() -> impl Strategy<Value = Vec<(usize, u8)>> {
     // Close together, so that runs are split and joined.
     let index = prop_oneof![3 => 0..40usize, 1 => 0..REGISTERS, 1 => Just(REGISTERS - 1)];
