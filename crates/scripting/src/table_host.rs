@@ -1,5 +1,7 @@
 //! The server as a script sees it, over a view and the command table.
 
+use std::time::Duration;
+
 use commands::blocking::Timeout;
 use commands::flags::flag;
 use commands::{
@@ -38,6 +40,8 @@ pub struct TableHost<'a> {
     show: Option<&'a mut Show<'a>>,
     /// `None`: nobody knows of replicas.
     progress: Option<&'a dyn Fn() -> Progress>,
+    /// By how much TIME is ahead of the moment at which the script began.
+    late_by: Duration,
     tally: Tally,
 }
 
@@ -125,6 +129,7 @@ impl<'a> TableHost<'a> {
             publish: None,
             show: None,
             progress: None,
+            late_by: Duration::ZERO,
             tally: Tally::default(),
         }
     }
@@ -154,6 +159,12 @@ impl<'a> TableHost<'a> {
     /// WAIT tells how far what the script found there has come to the replicas.
     pub fn replicated(mut self, progress: &'a dyn Fn() -> Progress) -> Self {
         self.progress = Some(progress);
+        self
+    }
+
+    /// TIME tells a later moment than that at which the script began; nothing else does.
+    pub fn late_by(mut self, late_by: Duration) -> Self {
+        self.late_by = late_by;
         self
     }
 
@@ -268,8 +279,9 @@ impl<'a> TableHost<'a> {
             ProxyCommand::Ping if args.is_empty() => Reply::Simple("PONG"),
             ProxyCommand::Ping | ProxyCommand::Echo => text(0),
             ProxyCommand::Time => {
-                let (seconds, micros) = (self.cx.now_ms / 1000, self.cx.now_ms % 1000 * 1000);
-                Reply::Array(vec![Reply::bulk(seconds.to_string()), Reply::bulk(micros.to_string())])
+                let now = Duration::from_millis(self.cx.now_ms) + self.late_by;
+                let parts = [now.as_secs(), now.subsec_micros().into()];
+                Reply::Array(parts.map(|part| Reply::bulk(part.to_string())).into())
             }
             ProxyCommand::Select => self.select(args),
             ProxyCommand::CommandCount => introspect::count(),

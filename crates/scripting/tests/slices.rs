@@ -4,6 +4,7 @@ mod support;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use commands::Cx;
 use datatypes::Limits as SmallLimits;
@@ -84,7 +85,8 @@ fn sliced(script: &str, between: impl Fn(&Busy)) -> (Result<Reply, ScriptError>,
     let result = MemKv::default().transact(|kv| {
         loop {
             slices += 1;
-            let mut host = TableHost::standing(kv, standing, &|_| true, &mut log);
+            let late_by = Duration::from_secs(u64::saturating_sub(slices, 3));
+            let mut host = TableHost::standing(kv, standing, &|_| true, &mut log).late_by(late_by);
             let result = engine.go_on(&mut run, &mut host);
             standing = host.stands();
             match result {
@@ -99,6 +101,15 @@ fn sliced(script: &str, between: impl Fn(&Busy)) -> (Result<Reply, ScriptError>,
 fn told(script: &str) -> (String, u64) {
     let (result, slices) = sliced(script, |_| {});
     (show(&result.unwrap_or_else(Reply::from)), slices)
+}
+
+#[test]
+fn whoever_waits_for_a_moment_sees_it_come() {
+    let script =
+        "local t = redis.call('time') while tonumber(redis.call('time')[1]) < t[1] + 2 do end return t";
+    let (got, slices) = told(script);
+    // From the fourth slice on, each is a second later.
+    assert_eq!((got.as_str(), slices), (r#"["0", "1000"]"#, 5));
 }
 
 #[test]

@@ -40,6 +40,9 @@ use crate::{
     group::view::{self, View},
 };
 
+/// A script is told one time for so long, as in Redis, which reads its clock again when others are answered
+/// that it is busy. Whoever waits in a script for a moment to come waits at least that long.
+const FROZEN: Duration = Duration::from_secs(5);
 /// Messages of one script; a further one is refused.
 const PUBLISHED_BYTES_MAX: usize = 16 << 20;
 /// What is shown of one script's calls.
@@ -369,8 +372,10 @@ impl UnderWay {
             }
         };
         let mut show = |db: u8, argv: &[&[u8]]| beside.borrow_mut().show(db, argv);
+        let ran = self.lua.deadline.ran();
         let mut host = TableHost::standing(view, self.standing, site.serves, &mut log)
             .without(&is_namespace)
+            .late_by(if ran < FROZEN { Duration::ZERO } else { ran })
             .limited_to(site.caller.map(|caller| caller as &dyn Rights))
             .telling_reads(reads.is_some().then_some(&note_read))
             .replicated(site.progress)
