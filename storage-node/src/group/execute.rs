@@ -23,7 +23,7 @@ use commands::{
 use daemon::env::Clock;
 use datatypes::{
     Kv as _, Limits, Reader, key,
-    kv::{EXPIRING, SHARDS},
+    kv::{DATABASES, EXPIRING, SHARDS},
 };
 use proto::v1::{Aside, Batch, Refusal};
 use raft_rocks::Raft;
@@ -36,7 +36,7 @@ use super::{
     effects::EffectsBuilder,
     inbox::ReplyQueue,
     machine::StateMachine,
-    state::{DATABASES, GroupState},
+    state::GroupState,
     tracking::Tracking,
     view::{EntryId, Extent, Lookups, Overlay, View, Written},
     waiters::Waiters,
@@ -312,7 +312,7 @@ impl Execution<'_> {
             let unknown = "ERR unknown command id: the proxy is newer than this node";
             return Step::Done((Ok(Reply::error(unknown)), 0));
         };
-        if usize::from(command.db) >= DATABASES {
+        if command.db >= DATABASES {
             return Step::Done((Err(CommandError::DatabaseOutOfRange), 0));
         }
         if self.is_misled(spec, command) {
@@ -382,7 +382,7 @@ impl Execution<'_> {
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
         let scripts = scripts::stored_count(&mut view);
         let counts: Vec<u64> =
-            (0..DATABASES as u8).flat_map(|db| [db, db | EXPIRING].map(|db| view.key_count(db))).collect();
+            (0..DATABASES).flat_map(|db| [db, db | EXPIRING].map(|db| view.key_count(db))).collect();
         let seen = view.discard();
         let expired = self.stats.expired_keys.load(Ordering::Relaxed);
         let Lookups { hits, misses } = self.overlay.lookups;

@@ -27,9 +27,7 @@ use super::{
 };
 use crate::engine::{EngineError, GroupDb, Pages, WriteBatch};
 
-/// Databases per group.
-pub const DATABASES: usize = 16;
-
+const DATABASES: usize = kv::DATABASES as usize;
 /// One count for each database, then one for the shards of each; then those of the keys that expire.
 const COUNTS: usize = 2 * ALL_KEYS;
 const ALL_KEYS: usize = 2 * DATABASES;

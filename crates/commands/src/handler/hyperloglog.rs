@@ -77,19 +77,19 @@ pub fn pfdebug(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let Some(record) = expect_string(entry.live())? else { return Err(HllDebugError::NoKey.into()) };
     let sketch = Sketch::parse(&record.payload)?;
     let is_dense = sketch.is_dense();
-    let reply = match () {
-        () if is(subcommand, "ENCODING") => {
-            return Ok(Reply::Simple(if is_dense { "dense" } else { "sparse" }));
-        }
-        () if is(subcommand, "DECODE") => {
-            return sketch.describe().map(Reply::bulk).ok_or(HllDebugError::NotSparse.into());
-        }
-        () if is(subcommand, "GETREG") => {
-            let registers = sketch.registers()?;
-            Reply::Array(registers.iter().map(|&count| Reply::Int(count.into())).collect())
-        }
-        () if is(subcommand, "TODENSE") => flag(!is_dense),
-        () => return Err(HllDebugError::Unknown(subcommand.to_vec()).into()),
+    if is(subcommand, "ENCODING") {
+        return Ok(Reply::Simple(if is_dense { "dense" } else { "sparse" }));
+    }
+    if is(subcommand, "DECODE") {
+        return sketch.describe().map(Reply::bulk).ok_or(HllDebugError::NotSparse.into());
+    }
+    let reply = if is(subcommand, "GETREG") {
+        let registers = sketch.registers()?;
+        Reply::Array(registers.iter().map(|&count| Reply::Int(count.into())).collect())
+    } else if is(subcommand, "TODENSE") {
+        flag(!is_dense)
+    } else {
+        return Err(HllDebugError::Unknown(subcommand.to_vec()).into());
     };
     if !is_dense {
         let mut log = sketch.edit();

@@ -3,8 +3,6 @@
 use super::{HllError, HyperLogLog, REGISTERS, SPARSE_BYTES_MAX, estimate};
 
 const ELEMENTS: u64 = 20_000;
-/// Six standard errors.
-const ERROR_MAX: f64 = 6.0 * 1.04 / 128.0;
 
 /// Why HyperLogLogs are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,10 +37,11 @@ fn check(count: u64, compact: &HyperLogLog, dense: &HyperLogLog) -> Result<(), F
         return Err(Fault::Encoding { count });
     }
     let estimate = estimate(&registers);
-    if estimate.abs_diff(count) as f64 > (ERROR_MAX * count as f64).ceil() {
-        return Err(Fault::Estimate { count, estimate });
-    }
-    Ok(())
+    if is_near(estimate, count) { Ok(()) } else { Err(Fault::Estimate { count, estimate }) }
 }
 
-const _: () = assert!(REGISTERS == 128 * 128);
+/// Whether an estimate is within six standard errors (of 1.04 / sqrt(m)) of the true count.
+pub(super) fn is_near(estimate: u64, count: u64) -> bool {
+    let error = 1.04 / (REGISTERS as f64).sqrt();
+    estimate.abs_diff(count) as f64 <= (6.0 * error * count as f64).ceil()
+}
