@@ -230,6 +230,7 @@ pub enum ProxyCommand {
     ReadOnly,
     ReadWrite,
     Reset,
+    Role,
     ScriptDebug,
     ScriptExists,
     ScriptFlush,

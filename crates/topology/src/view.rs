@@ -177,11 +177,19 @@ impl<'a> View<'a> {
         digest.iter().map(|b| format!("{b:02x}")).collect()
     }
 
+    /// The master that this proxy replicates, if it is a replica.
+    pub fn my_master(&self) -> Option<&Node<'a>> {
+        self.nodes.iter().find(|n| Some(n.id) == self.myself().master)
+    }
+
+    /// The replicas of this proxy, by id.
+    pub fn my_replicas(&self) -> Vec<&Node<'a>> {
+        self.members(self.myself()).split_off(1)
+    }
+
     /// Slots of the shard that this proxy belongs to.
     pub fn my_slots(&self) -> &SlotSet {
-        let myself = self.myself();
-        let master = self.nodes.iter().find(|n| Some(n.id) == myself.master);
-        &master.unwrap_or(myself).slots
+        &self.my_master().unwrap_or(self.myself()).slots
     }
 
     /// What stands for Redis's replication offset: replicas here are never behind.

@@ -15,6 +15,7 @@ mod meet;
 mod meta;
 mod metaraft;
 mod render;
+mod role;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +35,12 @@ pub use self::{
     changes::Wish,
     meet::address_of,
     metaraft::{Action as MetaRaftAction, parse as parse_meta_raft},
+    role::Role,
 };
-use crate::backend::{LinkOptions, Topologies};
+use crate::{
+    backend::{LinkOptions, Topologies},
+    clients::Side,
+};
 
 /// How long an answer waits for a lease.
 const LEASE_WAIT: Duration = Duration::from_secs(5);
@@ -184,6 +189,13 @@ impl Cluster {
     pub fn is_ok(&self) -> bool {
         let newest = self.topologies.newest();
         self.myself.view(&newest.routes.state).is_ok()
+    }
+
+    /// What this proxy is announced as, likewise: ROLE, HELLO, INFO. Clients of the plain side know of no other nodes.
+    pub fn role(&self, side: Side) -> Role {
+        let newest = self.topologies.newest();
+        let role = Role::of(&self.myself.view(&newest.routes.state));
+        if side == Side::Plain { role.alone() } else { role }
     }
 
     /// Answers CLUSTER `args`: the subcommand and its arguments.

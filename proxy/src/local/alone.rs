@@ -10,8 +10,6 @@ const SAVED: &str = "every write is on disk at a majority of its replicas before
 pub fn run(args: &[&[u8]], spec: &Spec) -> Outcome {
     let name = spec.name().to_ascii_uppercase();
     match spec.id {
-        // As INFO: every node reads and writes; replicas are behind it, unseen.
-        Id::Role => Ok(Reply::Array(vec![Reply::bulk("master"), Reply::Int(0), Reply::Array(Vec::new())])),
         Id::Lolwut => Ok(Reply::bulk(format!("Redis ver. {REDIS_VERSION}\n"))),
         Id::Pfselftest => match commands::hyperloglog_self_test() {
             Ok(()) => Ok(Reply::OK),

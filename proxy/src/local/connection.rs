@@ -11,6 +11,7 @@ use super::{Outcome, client, is, syntax_error};
 use crate::{
     accounts::{Access, Context, Reason},
     clients::{Names, Side},
+    cluster::Role,
     connection::{Call, Rest, Session},
     execute::Front,
     rights,
@@ -144,9 +145,14 @@ fn greeting(front: &Front) -> Reply {
         (text("proto"), Reply::Int(proto)),
         (text("id"), Reply::Int(front.conn.info.id as i64)),
         (text("mode"), text(mode)),
-        (text("role"), text("master")),
+        (text("role"), text(if role(front).is_master() { "master" } else { "replica" })),
         (text("modules"), Reply::Array(Vec::new())),
     ])
+}
+
+/// What the client is told that this proxy is.
+pub fn role(front: &Front) -> Role {
+    front.conn.worker.cluster.role(front.session.side)
 }
 
 pub fn ping(args: &[&[u8]]) -> Outcome {

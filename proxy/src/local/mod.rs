@@ -105,6 +105,7 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::Alone => alone::run(args, spec),
         P::Auth => connection::auth(front, args),
         P::Hello => connection::hello(front, args),
+        P::Role => Ok(connection::role(front).reply()),
         P::AclCat
         | P::AclDryRun
         | P::AclGenPass

@@ -144,13 +144,41 @@ async fn replicating(addresses: &[String]) {
     let again = ask(&addresses[1], &format!("CLUSTER REPLICATE {replica}")).await;
     assert!(again.starts_with("-ERR"), "{again}");
     assert_eq!(ask(&addresses[3], "CLUSTER ADDSLOTS 1").await, "-ERR Please use ADDSLOTS only with masters.");
+    roles(&addresses[0], &addresses[3]).await;
     must(&addresses[3], "CLUSTER FAILOVER").await;
+    roles(&addresses[3], &addresses[0]).await;
     let seen = nodes(&addresses[1]).await;
     assert!(seen[&master].contains(&format!("slave {replica} ")), "{seen:#?}");
     assert!(seen[&replica].contains("master - ") && seen[&replica].contains("0-"), "{seen:#?}");
     must(&addresses[0], "CLUSTER FAILOVER FORCE").await;
     assert!(ask(&addresses[0], "CLUSTER BUMPEPOCH").await.starts_with("STILL "));
     assert!(ask(&addresses[1], "CLUSTER BUMPEPOCH").await.starts_with("BUMPED "));
+}
+
+/// What a master and its replica say of themselves.
+async fn roles(master: &str, replica: &str) {
+    let port = |address: &str| address.rsplit(':').next().unwrap().to_owned();
+    let role = ask(master, "ROLE").await;
+    assert!(
+        role.starts_with("[master ") && role.contains(&format!(" [[127.0.0.1 {} ", port(replica))),
+        "{role}"
+    );
+    let role = ask(replica, "ROLE").await;
+    assert!(role.starts_with(&format!("[slave 127.0.0.1 {} connected ", port(master))), "{role}");
+    let info = text(master, "INFO replication").await;
+    let shown = format!(
+        "role:master\r\nconnected_slaves:1\r\nslave0:ip=127.0.0.1,port={},state=online,offset=",
+        port(replica)
+    );
+    assert!(info.contains(&shown), "{info}");
+    let id = info.lines().find(|line| line.starts_with("master_replid:")).unwrap();
+    let info = text(replica, "INFO replication").await;
+    let shown = format!("role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:{}\r\n", port(master));
+    assert!(info.contains(&shown) && info.contains(id), "{info}");
+    for (address, role) in [(master, "master"), (replica, "replica")] {
+        let hello = ask(address, "HELLO").await;
+        assert!(hello.contains(&format!("role {role}")), "{hello}");
+    }
 }
 
 /// As `redis-cli --cluster fix` uses them.

@@ -85,7 +85,7 @@ pub static ROWS: &[Spec] =
             .flags(ALONE | STALE)
             .doc(Group::Server, "5.0.0", "O(1)", "Refused: replicas are the cluster's own.")
             .args(&[MASTER]),
-        local(Id::Role, "role", exactly(1), ProxyCommand::Alone)
+        local(Id::Role, "role", exactly(1), ProxyCommand::Role)
             .flags(NOSCRIPT | LOADING | STALE | FAST)
             .acl(category::ADMIN | category::DANGEROUS)
             .doc(Group::Server, "2.8.12", "O(1)", "Answers the part that this node has in replication."),

@@ -112,7 +112,7 @@ impl Inquiry {
             "memory" => memory(figures),
             "persistence" => fields([("loading", "0".to_owned()), ("async_loading", "0".to_owned())]),
             "stats" => traffic(shared, figures),
-            "replication" => replication(shared),
+            "replication" => self.worker.cluster.role(self.side).fields(),
             "cpu" => cpu(),
             "commandstats" => commands::calls(shared),
             "errorstats" => commands::errors(shared),
@@ -309,20 +309,6 @@ fn traffic(shared: &Shared, figures: &Figures) -> Fields {
         ]));
     }
     shown
-}
-
-/// A write is replicated below, by Raft, before it is answered: as on a Redis without replicas there is no
-/// stream of commands that others follow.
-fn replication(shared: &Shared) -> Fields {
-    fields([
-        ("role", "master".to_owned()),
-        ("connected_slaves", "0".to_owned()),
-        ("master_failover_state", "no-failover".to_owned()),
-        ("master_replid", String::from_utf8_lossy(&shared.run_id).into_owned()),
-        ("master_repl_offset", "0".to_owned()),
-        ("second_repl_offset", "-1".to_owned()),
-        ("repl_backlog_active", "0".to_owned()),
-    ])
 }
 
 fn cpu() -> Fields {
