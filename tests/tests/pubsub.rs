@@ -3,7 +3,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use local_cluster::{Listener, MemberId};
+use local_cluster::{Config, Listener, MemberId};
 use miraft_tests::{
     cluster::{self, TestCluster, info_field},
     resp::{Connection, Value, encode},
@@ -70,6 +70,36 @@ async fn messages_reach_subscribers_of_every_proxy_in_order_and_once() {
         }
         publish(&mut open(&nodes[2]).await, "PUBLISH", channel, 0).await;
     }
+}
+
+/// A leader that has no followers is never acknowledged by any, and leads all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storage_node_without_others_delivers_messages_and_invalidations() {
+    let mut cluster =
+        TestCluster::start_with(|config| Config { meta: 1, nodes: 1, proxies: 2, ..config }).await;
+    let plain = cluster.plain_addresses();
+    let mut listener = subscribed(&plain[0], "SUBSCRIBE news").await;
+    let mut publisher = open(&plain[1]).await;
+    publish(&mut publisher, "PUBLISH", "news", 1).await;
+    hear(&mut listener, "message news").await;
+
+    let mut reader = open(&plain[0]).await;
+    reader.run("HELLO 3").await.unwrap();
+    assert_eq!(reader.run("CLIENT TRACKING ON").await.unwrap().to_string(), "OK");
+    assert_eq!(reader.run("GET cached").await.unwrap(), Value::Nil);
+    publisher.run("SET cached new").await.unwrap();
+    assert_eq!(reader.read().await.unwrap().to_string(), "[invalidate [cached]]");
+
+    let node = MemberId::storage(1);
+    cluster.kill(node).unwrap();
+    cluster.restart(node).unwrap();
+    wait::until("messages pass again", PATIENCE, async || {
+        let receivers = publisher.run("PUBLISH news again").await?;
+        anyhow::ensure!(receivers == Value::Int(1), "{receivers}");
+        anyhow::Ok(())
+    })
+    .await;
+    assert_eq!(listener.read().await.unwrap().to_string(), "[message news again]");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,15 +94,24 @@ pub fn leads_as<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
 }
 
 /// Whether this replica leads as `leader` and a quorum acknowledged that less than `lease` ago,
-/// counted from when the acknowledged message was sent.
+/// counted from when the acknowledged message was sent. Without other voters there is nobody to ask.
 pub fn holds_lease<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
     raft: &Raft<SM>,
     leader: &CommittedLeaderId,
     lease: Duration,
 ) -> bool {
     let current = leading(raft).filter(|current| current.to_committed_leader_id() == *leader);
-    let acked = current.and_then(|current| current.last_quorum_acked());
-    acked.is_some_and(|at| <TypeConfig as TypeConfigExt>::now() < at + lease)
+    let Some(current) = current else { return false };
+    let is_fresh = |at| <TypeConfig as TypeConfigExt>::now() < at + lease;
+    current.last_quorum_acked().is_some_and(is_fresh) || votes_alone(raft)
+}
+
+/// Whether this replica is the only voter.
+fn votes_alone<SM: openraft::storage::RaftStateMachine<TypeConfig>>(raft: &Raft<SM>) -> bool {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let mut voters = metrics.membership_config.membership().voter_ids();
+    voters.next() == Some(metrics.id) && voters.next().is_none()
 }
 
 /// The committed leader id of `(term, node)`.

@@ -41,6 +41,21 @@ async fn three_nodes_elect_write_and_survive_their_leader() {
 }
 
 #[tokio::test]
+async fn a_leader_without_other_voters_holds_its_lease() {
+    let cluster = Cluster::start(1).await;
+    cluster.write("alone").await;
+    let id = cluster.leader().await;
+    let raft = cluster.nodes[id as usize - 1].raft();
+    let leader = leads_as(raft).expect("it leads");
+    assert!(holds_lease(raft, &leader, Duration::ZERO), "nobody else can lead");
+    let three = Cluster::start(3).await;
+    three.write("with others").await;
+    let raft = three.nodes[three.leader().await as usize - 1].raft();
+    let leader = leads_as(raft).expect("it leads");
+    assert!(!holds_lease(raft, &leader, Duration::ZERO), "others may");
+}
+
+#[tokio::test]
 async fn all_nodes_restart_with_what_they_acknowledged() {
     let mut cluster = Cluster::start(3).await;
     for n in 0..50 {
