@@ -94,7 +94,7 @@ async fn a_storage_node_without_others_delivers_messages_and_invalidations() {
     cluster.kill(node).unwrap();
     cluster.restart(node).unwrap();
     wait::until("messages pass again", PATIENCE, async || {
-        let receivers = publisher.run("PUBLISH news again").await?;
+        let receivers = Connection::open(&plain[1]).await?.run("PUBLISH news again").await?;
         anyhow::ensure!(receivers == Value::Int(1), "{receivers}");
         anyhow::Ok(())
     })
