@@ -21,6 +21,7 @@ import os
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -153,6 +154,19 @@ def load_of(test):
     return ["-r", str(keys), *COMMANDS[test]]
 
 
+def warm_up(server):
+    """Writes each key some times: memory that is used for the first time costs more than the commands do."""
+    subprocess.run(["redis-benchmark", "-h", "127.0.0.1", "-p", str(server.port), "-c", "50", "-P", "16",
+                    "-n", str(5 * KEYSPACE), "-r", str(KEYSPACE), "-d", "100", "-q", "-t", "set"],
+                   check=True, stdout=subprocess.DEVNULL, timeout=180)
+
+
+def compared(servers, test, clients, pipeline, seconds, rounds):
+    """Medians for each server, of rounds in turns."""
+    runs = [[measure(server, test, clients, pipeline, seconds) for server in servers] for _ in range(rounds)]
+    return [{name: statistics.median(run[name] for run in of_one) for name in of_one[0]} for of_one in zip(*runs)]
+
+
 def measure(server, test, clients, pipeline, seconds):
     """One redis-benchmark run, sized from a short trial so that it lasts about `seconds`."""
     def run(requests):
@@ -178,13 +192,14 @@ def measure(server, test, clients, pipeline, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True, help="directory of the built binaries")
-    parser.add_argument("--quick", action="store_true", help="one second a cell instead of four")
+    parser.add_argument("--quick", action="store_true", help="one round of one second a cell")
+    parser.add_argument("--rounds", type=int, default=3, help="of two seconds each for a cell; medians are shown")
     parser.add_argument("--only", default=",".join(TESTS))
     parser.add_argument("--columns", default="", help='such as "50:1,50:16"')
     parser.add_argument("--dev-args", default="", help="more arguments for miraft dev")
     parser.add_argument("--json", help="also write the figures here")
     args = parser.parse_args()
-    seconds = 1 if args.quick else 4
+    seconds, rounds = (1, 1) if args.quick else (2, args.rounds)
     columns = [tuple(map(int, c.split(":"))) for c in args.columns.split(",") if c] or COLUMNS
 
     directory = tempfile.mkdtemp(prefix="miraft-bench-")
@@ -195,13 +210,14 @@ def main():
               f"| redis op/s | p50 ms | p99 ms | CPU µs/op | CPU ratio | to SET |")
         print("|---|---|---|---|---|---|---|---|---|---|---|---|")
         tests = TYPES if args.only == "types" else args.only.split(",")
-        if any("100" in test for test in tests):
-            for server in servers:
+        for server in servers:
+            warm_up(server)
+            if any("100" in test for test in tests):
                 prepare(server)
         of_set = {}
         for test in tests:
             for clients, pipeline in columns:
-                ours, theirs = (measure(s, test, clients, pipeline, seconds) for s in servers)
+                ours, theirs = compared(servers, test, clients, pipeline, seconds, rounds)
                 ratio = ours["cpu"] / theirs["cpu"] if theirs["cpu"] else float("nan")
                 if test == "SET":
                     of_set[clients, pipeline] = ours["cpu"]
