@@ -74,6 +74,42 @@ async fn list(client: &mut Connection) -> Vec<String> {
     listed.items().iter().map(|library| library.items()[1].text()).collect()
 }
 
+/// As client libraries do with commands on functions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_may_tell_every_master_of_a_library() {
+    let cluster = TestCluster::start().await;
+    let mut masters = Vec::new();
+    for address in cluster.cluster_addresses() {
+        masters.push(open(&address).await);
+    }
+    let code = library("told", "x");
+    let mut payload = Vec::new();
+    for master in &mut masters {
+        assert_eq!(call(master, &["FUNCTION", "LOAD", &code]).await, "told");
+        payload = master.run("FUNCTION DUMP").await.unwrap().bytes().to_vec();
+    }
+    let other = library("told", "y");
+    for master in &mut masters {
+        let refused = call(master, &["FUNCTION", "LOAD", &other]).await;
+        assert_eq!(refused, "-ERR Library 'told' already exists");
+    }
+    for deletes in [&["FUNCTION", "DELETE", "told"][..], &["FUNCTION", "FLUSH"]] {
+        for master in &mut masters {
+            let restored = master.call([&b"FUNCTION"[..], b"RESTORE", &payload]).await.unwrap();
+            assert_eq!(restored.to_string(), "OK");
+        }
+        for master in &mut masters {
+            assert_eq!(call(master, deletes).await, "OK");
+        }
+    }
+    let unknown = call(&mut masters[0], &["FUNCTION", "DELETE", "told"]).await;
+    assert_eq!(unknown, "-ERR Library not found", "since all were dropped");
+    let mut plain = open(&cluster.plain()).await;
+    assert_eq!(call(&mut plain, &["FUNCTION", "LOAD", &code]).await, "told");
+    let refused = call(&mut plain, &["FUNCTION", "LOAD", &code]).await;
+    assert_eq!(refused, "-ERR Library 'told' already exists");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_library_is_everywhere_once_it_is_loaded() {
     let cluster = cluster::shared().await;

@@ -7,13 +7,16 @@
 //!
 //! What a library's code does is not known here: names come from whoever has read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Length of all libraries as they are stored, together.
 pub const LIBRARIES_BYTES_MAX: usize = 4 << 20;
+
+/// Names of deleted ones that are remembered.
+const DELETED_MAX: usize = 64;
 
 /// A library, as whoever has read its code describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +39,8 @@ pub enum RestorePolicy {
     Replace,
     /// They go.
     Flush,
-    /// As `Append`, but what is there already, just the same, is no error: a node that joins the
-    /// cluster is given what the cluster has.
+    /// As `Append`, but what is there already, just the same, is no error: clients of a cluster restore
+    /// on every master.
     Join,
 }
 
@@ -45,9 +48,23 @@ pub enum RestorePolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum LibraryChange {
-    Load { library: LibraryRecord, replace: bool },
-    Restore { libraries: Vec<LibraryRecord>, policy: RestorePolicy },
-    Delete { name: String },
+    Load {
+        library: LibraryRecord,
+        replace: bool,
+        /// One that is there already, just the same, is no error.
+        #[serde(default)]
+        joins: bool,
+    },
+    Restore {
+        libraries: Vec<LibraryRecord>,
+        policy: RestorePolicy,
+    },
+    Delete {
+        name: String,
+        /// One that was deleted already is no error.
+        #[serde(default)]
+        joins: bool,
+    },
     Flush,
 }
 
@@ -72,6 +89,9 @@ pub struct Libraries {
     /// Adds one with each change.
     pub version: u64,
     by_name: BTreeMap<String, LibraryRecord>,
+    /// Names of those that were deleted last, the newest at the end.
+    #[serde(default)]
+    deleted: VecDeque<String>,
 }
 
 impl Libraries {
@@ -84,18 +104,17 @@ impl Libraries {
     pub fn apply(&mut self, change: &LibraryChange) -> Result<bool, LibraryRefused> {
         let mut next = self.clone();
         next.make(change)?;
-        let changed = next != *self;
-        if changed {
-            next.version += 1;
-            *self = next;
-        }
+        let changed = next.by_name != self.by_name;
+        next.version += u64::from(changed);
+        *self = next;
         Ok(changed)
     }
 
     fn make(&mut self, change: &LibraryChange) -> Result<(), LibraryRefused> {
         match change {
-            LibraryChange::Load { library, replace } => {
-                if self.by_name.remove(&library.name).is_some() && !replace {
+            LibraryChange::Load { library, replace, joins } => {
+                let known = self.by_name.remove(&library.name);
+                if known.is_some_and(|known| !replace && !(*joins && known == *library)) {
                     return Err(LibraryRefused::Exists(library.name.clone()));
                 }
                 self.add([library])
@@ -113,11 +132,18 @@ impl Libraries {
                 }
                 self.add(libraries)
             }
-            LibraryChange::Delete { name } => {
-                self.by_name.remove(name).map(drop).ok_or(LibraryRefused::NotFound)
-            }
+            LibraryChange::Delete { name, joins } => match self.by_name.remove(name) {
+                Some(_) => {
+                    self.deleted.push_back(name.clone());
+                    self.deleted.drain(..self.deleted.len().saturating_sub(DELETED_MAX));
+                    Ok(())
+                }
+                None if *joins && self.deleted.contains(name) => Ok(()),
+                None => Err(LibraryRefused::NotFound),
+            },
             LibraryChange::Flush => {
                 self.by_name.clear();
+                self.deleted.clear();
                 Ok(())
             }
         }
@@ -135,6 +161,7 @@ impl Libraries {
             if let Some(name) = library.functions.iter().find(taken) {
                 return Err(LibraryRefused::FunctionExists(name.clone()));
             }
+            self.deleted.retain(|name| *name != library.name);
             self.by_name.insert(library.name.clone(), library.clone());
         }
         let bytes: usize = self.by_name.values().map(|library| library.stored.len()).sum();
@@ -161,7 +188,7 @@ mod tests {
     }
 
     fn load(name: &str, functions: &[&str], replace: bool) -> LibraryChange {
-        LibraryChange::Load { library: library(name, functions, b"\xff code"), replace }
+        LibraryChange::Load { library: library(name, functions, b"\xff code"), replace, joins: false }
     }
 
     fn refused(libraries: &mut Libraries, change: &LibraryChange) -> String {
@@ -182,12 +209,47 @@ mod tests {
         assert_eq!(libraries.version, 3);
         assert_eq!(libraries.apply(&load("b", &["g"], true)), Ok(false), "nothing changed");
         assert_eq!(refused(&mut libraries, &load("b", &["H"], true)), "ERR Function H already exists");
-        let delete = LibraryChange::Delete { name: "a".into() };
+        let delete = delete("a", false);
         assert_eq!(libraries.apply(&delete), Ok(true));
         assert_eq!(refused(&mut libraries, &delete), "ERR Library not found");
         assert_eq!(libraries.apply(&LibraryChange::Flush), Ok(true));
         assert_eq!(libraries.apply(&LibraryChange::Flush), Ok(false));
         assert_eq!(libraries.version, 5);
+    }
+
+    fn delete(name: &str, joins: bool) -> LibraryChange {
+        LibraryChange::Delete { name: name.to_owned(), joins }
+    }
+
+    #[test]
+    fn what_is_done_already_may_be_done_by_others_as_well() {
+        let mut libraries = Libraries::default();
+        let load = |function: &str| LibraryChange::Load {
+            library: library("a", &[function], b"code"),
+            replace: false,
+            joins: true,
+        };
+        assert_eq!(libraries.apply(&load("f")), Ok(true));
+        assert_eq!(libraries.apply(&load("f")), Ok(false));
+        assert_eq!(refused(&mut libraries, &load("g")), "ERR Library 'a' already exists");
+        assert_eq!(refused(&mut libraries, &delete("b", true)), "ERR Library not found");
+        assert_eq!(libraries.apply(&delete("a", true)), Ok(true));
+        assert_eq!(libraries.apply(&delete("a", true)), Ok(false));
+        assert_eq!(refused(&mut libraries, &delete("a", false)), "ERR Library not found");
+        assert_eq!(libraries.apply(&load("g")), Ok(true), "it is another one");
+        for number in 0..DELETED_MAX {
+            let name = format!("n{number}");
+            let load =
+                LibraryChange::Load { library: library(&name, &[], b""), replace: false, joins: false };
+            libraries.apply(&load).unwrap();
+            libraries.apply(&delete(&name, false)).unwrap();
+        }
+        assert_eq!(libraries.deleted.len(), DELETED_MAX);
+        libraries.apply(&delete("a", false)).unwrap();
+        assert_eq!(libraries.deleted.len(), DELETED_MAX);
+        assert_eq!(refused(&mut libraries, &delete("n0", true)), "ERR Library not found", "long ago");
+        libraries.apply(&LibraryChange::Flush).unwrap();
+        assert_eq!(refused(&mut libraries, &delete("a", true)), "ERR Library not found");
     }
 
     #[test]
@@ -218,6 +280,7 @@ mod tests {
         let load = |name: &str, stored: &[u8]| LibraryChange::Load {
             library: library(name, &[name], stored),
             replace: true,
+            joins: false,
         };
         libraries.apply(&load("a", &half)).unwrap();
         libraries.apply(&load("b", &half)).unwrap();

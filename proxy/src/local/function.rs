@@ -42,6 +42,7 @@ enum Wish {
     Load {
         code: Bytes,
         replace: bool,
+        joins: bool,
     },
     Restore {
         payload: Bytes,
@@ -79,6 +80,7 @@ fn without_libraries(command: ProxyCommand) -> Option<Reply> {
     }
 }
 
+/// `joins`: what is so already is no error.
 fn wish(command: ProxyCommand, args: &[&[u8]], joins: bool) -> Result<Wish, Reply> {
     let table = Args::new(args);
     let copy = |arg: &[u8]| Bytes::copy_from_slice(arg);
@@ -91,7 +93,7 @@ fn wish(command: ProxyCommand, args: &[&[u8]], joins: bool) -> Result<Wish, Repl
         ProxyCommand::FunctionStats => Wish::Stats,
         ProxyCommand::FunctionLoad => {
             let (code, replace) = functions::loading(&table)?;
-            Wish::Load { code: copy(code), replace }
+            Wish::Load { code: copy(code), replace, joins }
         }
         ProxyCommand::FunctionRestore => {
             let (payload, policy) = functions::restoring(&table)?;
@@ -106,7 +108,7 @@ fn wish(command: ProxyCommand, args: &[&[u8]], joins: bool) -> Result<Wish, Repl
         ProxyCommand::FunctionDelete => {
             // No library has a name that is no text.
             let name = String::from_utf8_lossy(args[1]).into_owned();
-            Wish::Change(LibraryChange::Delete { name })
+            Wish::Change(LibraryChange::Delete { name, joins })
         }
         _ => {
             functions::flushing(&table)?;
@@ -120,7 +122,9 @@ pub struct Librarian {
     cluster: Cluster,
     backend: Rc<dyn Submit>,
     asker: Asker,
-    /// What it restores joins what the cluster has.
+    /// Its node shows no libraries.
+    is_apart: bool,
+    /// Clients of the cluster's side tell every master, and each of these is the whole cluster.
     joins: bool,
 }
 
@@ -128,7 +132,8 @@ impl Librarian {
     pub fn of(front: &Front) -> Self {
         let worker = &front.conn.worker;
         let (cluster, backend) = (worker.cluster.clone(), worker.backend.clone());
-        Self { cluster, backend, asker: front.asker(), joins: is_apart(front) }
+        let joins = front.session.side == Side::Cluster;
+        Self { cluster, backend, asker: front.asker(), is_apart: is_apart(front), joins }
     }
 
     /// Executes FUNCTION.
@@ -141,7 +146,7 @@ impl Librarian {
 
     /// What is to be done; the reply if it is nothing.
     fn wish(&self, command: ProxyCommand, args: &[&[u8]]) -> Result<Wish, Reply> {
-        match without_libraries(command).filter(|_| self.joins) {
+        match without_libraries(command).filter(|_| self.is_apart) {
             Some(reply) => Err(reply),
             None => wish(command, args, self.joins),
         }
@@ -156,12 +161,12 @@ impl Librarian {
             Wish::Read(id, args) => self.ask(id, args, self.asker.protocol).await.map(Reply::Raw),
             Wish::Stats => self.stats().await,
             Wish::Change(change) => self.cluster.change_libraries(change).await.map(|()| Reply::OK),
-            Wish::Load { code, replace } => {
+            Wish::Load { code, replace, joins } => {
                 let replaces = replace.then(|| Bytes::from_static(b"REPLACE"));
                 let args = std::iter::once(code).chain(replaces).collect();
                 let library = record(self.read(Id::ReadLibrary, args).await?)?;
                 let name = library.name.clone();
-                self.cluster.change_libraries(LibraryChange::Load { library, replace }).await?;
+                self.cluster.change_libraries(LibraryChange::Load { library, replace, joins }).await?;
                 Ok(Reply::bulk(name))
             }
             Wish::Restore { payload, policy } => {
