@@ -86,7 +86,7 @@ async fn a_client_may_tell_every_master_of_a_library() {
     let mut payload = Vec::new();
     for master in &mut masters {
         assert_eq!(call(master, &["FUNCTION", "LOAD", &code]).await, "told");
-        payload = master.run("FUNCTION DUMP").await.unwrap().bytes().to_vec();
+        payload = master.run("FUNCTION DUMP").await.unwrap().bytes().unwrap().to_vec();
     }
     let other = library("told", "y");
     for master in &mut masters {

@@ -114,7 +114,8 @@ impl Libraries {
         match change {
             LibraryChange::Load { library, replace, joins } => {
                 let known = self.by_name.remove(&library.name);
-                if known.is_some_and(|known| !replace && !(*joins && known == *library)) {
+                let may_be_there = |known: LibraryRecord| *replace || *joins && known == *library;
+                if !known.is_none_or(may_be_there) {
                     return Err(LibraryRefused::Exists(library.name.clone()));
                 }
                 self.add([library])
