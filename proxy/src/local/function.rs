@@ -162,7 +162,8 @@ impl Librarian {
             Wish::Stats => self.stats().await,
             Wish::Change(change) => self.cluster.change_libraries(change).await.map(|()| Reply::OK),
             Wish::Load { code, replace, joins } => {
-                let replaces = replace.then(|| Bytes::from_static(b"REPLACE"));
+                // Then the group does not mind what is there: meta decides.
+                let replaces = (replace || joins).then(|| Bytes::from_static(b"REPLACE"));
                 let args = std::iter::once(code).chain(replaces).collect();
                 let library = record(self.read(Id::ReadLibrary, args).await?)?;
                 let name = library.name.clone();
