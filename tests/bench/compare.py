@@ -16,6 +16,7 @@ operation with that of its own SET, where SET was measured as well.
 import argparse
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
@@ -35,8 +36,9 @@ RANDOM = "__rand_int__"
 COMMANDS = {
     "HSET": ["HSET", f"hash:{RANDOM}", "field", "value"],
     "LPUSH": ["LPUSH", f"list:{RANDOM}", "element"],
-    "SADD": ["SADD", f"set:{RANDOM}", f"member:{RANDOM}"],
-    "ZADD": ["ZADD", f"zset:{RANDOM}", "1", f"member:{RANDOM}"],
+    # Sets of the run's own, so that they stay small.
+    "SADD": ["SADD", f"set@RUN:{RANDOM}", f"member:{RANDOM}"],
+    "ZADD": ["ZADD", f"zset@RUN:{RANDOM}", "1", f"member:{RANDOM}"],
     "HGETALL of 100": ["HGETALL", f"hash100:{RANDOM}"],
     "LRANGE of 100": ["LRANGE", f"list100:{RANDOM}", "0", "99"],
     "ZRANGE of 100": ["ZRANGE", f"zset100:{RANDOM}", "0", "99"],
@@ -44,6 +46,7 @@ COMMANDS = {
 # On one key, as redis-benchmark has them.
 ONE_KEY = {f"{name} of one key": name for name in ["HSET", "LPUSH", "SADD", "ZADD"]}
 TYPES = ["SET", *list(COMMANDS)[:4], *ONE_KEY, *list(COMMANDS)[4:]]
+RUNS = itertools.count()
 # Keys with a hundred elements each.
 LARGE_KEYS = 100
 TICK = os.sysconf("SC_CLK_TCK")
@@ -151,7 +154,7 @@ def load_of(test):
     if test not in COMMANDS:
         return ["-r", str(KEYSPACE), "-t", ONE_KEY.get(test, test).lower()]
     keys = LARGE_KEYS if "100" in test else KEYSPACE
-    return ["-r", str(keys), *COMMANDS[test]]
+    return ["-r", str(keys), *(word.replace("@RUN", str(next(RUNS))) for word in COMMANDS[test])]
 
 
 def warm_up(server):
