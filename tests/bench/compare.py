@@ -3,8 +3,8 @@
 
     tests/bench/compare.py --bin DIR [--quick] [--only SET,GET] [--dev-args "--groups 1"]
 
-Starts `miraft dev` and `redis-server` (no persistence) on free ports of the loopback, drives first
-the one and then the other with redis-benchmark, and prints one table: operations per second, p50
+Starts `miraft dev` and `redis-server` (no persistence) on free ports of the loopback, writes all keys
+of each some times, drives the one and the other with redis-benchmark in turns, and prints one table: operations per second, p50
 and p99 in ms, and CPU microseconds per operation summed over all server processes (the load
 generator is not counted). The ratio of the CPU figures is what to look at: rates on a small machine
 mostly tell who shares the cores with the load generator. The last column compares Miraft's CPU per
@@ -157,11 +157,20 @@ def load_of(test):
     return ["-r", str(keys), *(word.replace("@RUN", str(next(RUNS))) for word in COMMANDS[test])]
 
 
+def benchmark(server, clients, pipeline, requests, load):
+    """One redis-benchmark run: its last row."""
+    command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(server.port), "-c", str(clients),
+               "-P", str(pipeline), "-n", str(requests), "-d", "100", "--csv", *load]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    rows = [row for row in csv.DictReader(io.StringIO(out.stdout))]
+    if out.returncode != 0 or not rows:
+        sys.exit(f"redis-benchmark failed: {out.stdout}{out.stderr}")
+    return rows[-1]
+
+
 def warm_up(server):
     """Writes each key some times: memory that is used for the first time costs more than the commands do."""
-    subprocess.run(["redis-benchmark", "-h", "127.0.0.1", "-p", str(server.port), "-c", "50", "-P", "16",
-                    "-n", str(5 * KEYSPACE), "-r", str(KEYSPACE), "-d", "100", "-q", "-t", "set"],
-                   check=True, stdout=subprocess.DEVNULL, timeout=180)
+    benchmark(server, 50, 16, 5 * KEYSPACE, load_of("SET"))
 
 
 def compared(servers, test, clients, pipeline, seconds, rounds):
@@ -173,17 +182,10 @@ def compared(servers, test, clients, pipeline, seconds, rounds):
 def measure(server, test, clients, pipeline, seconds):
     """One redis-benchmark run, sized from a short trial so that it lasts about `seconds`."""
     def run(requests):
-        command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(server.port),
-                   "-c", str(clients), "-P", str(pipeline), "-n", str(requests),
-                   "-d", "100", "--csv", *load_of(test)]
-        pids = server.pids()
+        load, pids = load_of(test), server.pids()
         before, at = cpu_seconds(pids), time.monotonic()
-        out = subprocess.run(command, capture_output=True, text=True, timeout=180)
-        spent, took = cpu_seconds(pids) - before, time.monotonic() - at
-        rows = [row for row in csv.DictReader(io.StringIO(out.stdout))]
-        if out.returncode != 0 or not rows:
-            sys.exit(f"redis-benchmark failed: {out.stdout}{out.stderr}")
-        return rows[-1], spent, took
+        row = benchmark(server, clients, pipeline, requests, load)
+        return row, cpu_seconds(pids) - before, time.monotonic() - at
     trial = 2000 * pipeline if clients > 1 else 2000
     _, _, took = run(trial)
     requests = max(trial, int(trial / max(took, 0.05) * seconds))

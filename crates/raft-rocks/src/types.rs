@@ -110,8 +110,8 @@ pub fn holds_lease<SM: openraft::storage::RaftStateMachine<TypeConfig>>(
 fn votes_alone<SM: openraft::storage::RaftStateMachine<TypeConfig>>(raft: &Raft<SM>) -> bool {
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
-    let mut voters = metrics.membership_config.membership().voter_ids();
-    voters.next() == Some(metrics.id) && voters.next().is_none()
+    let configs = metrics.membership_config.membership().get_joint_config();
+    !configs.is_empty() && configs.iter().all(|voters| voters.iter().eq([&metrics.id]))
 }
 
 /// The committed leader id of `(term, node)`.

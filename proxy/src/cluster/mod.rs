@@ -191,7 +191,13 @@ impl Cluster {
         self.myself.view(&newest.routes.state).is_ok()
     }
 
-    /// What this proxy is announced as, likewise: ROLE, HELLO, INFO. Clients of the plain side know of no other nodes.
+    /// Whether this proxy is announced as a master, likewise: HELLO.
+    pub fn is_master(&self) -> bool {
+        let newest = self.topologies.newest();
+        self.myself.view(&newest.routes.state).myself().is_master()
+    }
+
+    /// What this proxy is announced as, likewise: ROLE, INFO. Clients of the plain side know of no other nodes.
     pub fn role(&self, side: Side) -> Role {
         let newest = self.topologies.newest();
         let role = Role::of(&self.myself.view(&newest.routes.state));

@@ -57,10 +57,6 @@ impl Role {
         }
     }
 
-    pub fn is_master(&self) -> bool {
-        matches!(self.place, Place::Master { .. })
-    }
-
     /// INFO replication.
     pub fn fields(&self) -> Vec<(String, String)> {
         let offset = &self.offset;

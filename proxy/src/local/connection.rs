@@ -138,6 +138,7 @@ fn greeting(front: &Front) -> Reply {
         Side::Cluster => "cluster",
         Side::Plain => "standalone",
     };
+    let is_master = front.session.side == Side::Plain || front.conn.worker.cluster.is_master();
     let proto = if front.session.protocol == Protocol::Resp3 { 3 } else { 2 };
     Reply::Map(vec![
         (text("server"), text("redis")),
@@ -145,7 +146,7 @@ fn greeting(front: &Front) -> Reply {
         (text("proto"), Reply::Int(proto)),
         (text("id"), Reply::Int(front.conn.info.id as i64)),
         (text("mode"), text(mode)),
-        (text("role"), text(if role(front).is_master() { "master" } else { "replica" })),
+        (text("role"), text(if is_master { "master" } else { "replica" })),
         (text("modules"), Reply::Array(Vec::new())),
     ])
 }
