@@ -5,7 +5,7 @@
 //! there, and what they answer is joined, there and once more by the proxy.
 
 use datatypes::{Kv, KvMut, Reader, Slot};
-use resp::Reply;
+use resp::{Aggregate, Bulks, Reply};
 use smallvec::SmallVec;
 use topology::namespace::{SHARDS, shard_key, shards_between};
 
@@ -214,17 +214,16 @@ pub fn joined(join: Join, mut replies: Vec<Reply>) -> Reply {
     }
 }
 
+/// Of a hash in shards: all fields, names or values.
 fn concatenated(replies: Vec<Reply>) -> Reply {
-    let (mut items, mut pairs) = (Vec::new(), Vec::new());
-    let is_map = matches!(replies.first(), Some(Reply::Map(_)));
+    let (mut aggregate, mut all) = (Aggregate::Array, Bulks::default());
     for reply in replies {
-        match reply {
-            Reply::Array(more) => items.extend(more),
-            Reply::Map(more) => pairs.extend(more),
-            _ => {}
+        if let Reply::Bulks(what, more) = reply {
+            aggregate = what;
+            all.append(&more);
         }
     }
-    if is_map { Reply::Map(pairs) } else { Reply::Array(items) }
+    Reply::Bulks(aggregate, all)
 }
 
 /// Where FIELDS, the number and the fields begin among the arguments: the position of the word, if the
@@ -268,11 +267,15 @@ mod tests {
             Reply::Simple("hash")
         );
         assert_eq!(joined(Join::Known, vec![Reply::Simple("none")]), Reply::Simple("none"));
-        let array = |n: i64| Reply::Array(vec![Reply::Int(n)]);
-        assert_eq!(joined(Join::Concat, vec![array(1), array(2)]), Reply::Array(ints(&[1, 2])));
-        let map = |n: i64| Reply::Map(vec![(Reply::Int(n), Reply::Null)]);
-        let Reply::Map(pairs) = joined(Join::Concat, vec![map(1), map(2)]) else { panic!("a map") };
-        assert_eq!(pairs.len(), 2);
+        let bulks = |aggregate, texts: &[&str]| {
+            let mut bulks = Bulks::default();
+            texts.iter().for_each(|text| bulks.push(text.as_bytes()));
+            Reply::Bulks(aggregate, bulks)
+        };
+        for aggregate in [Aggregate::Array, Aggregate::Map] {
+            let parts = vec![bulks(aggregate, &["a", "b"]), bulks(aggregate, &["c", "d"])];
+            assert_eq!(joined(Join::Concat, parts), bulks(aggregate, &["a", "b", "c", "d"]));
+        }
         assert!(matches!(joined(Join::Sum, vec![Reply::Int(1), Reply::error("ERR x")]), Reply::Error(_)));
     }
 

@@ -1,5 +1,5 @@
 //! CPU that one Raft entry costs over its three replicas: all of them in this process, over
-//! loopback, one entry in flight. Prints a table.
+//! loopback, one entry in flight for each group. Prints a table.
 #![allow(unsafe_code)]
 
 #[path = "../tests/common/mod.rs"]
@@ -8,7 +8,10 @@ mod common;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{MemoryMachine, cluster::Cluster};
+use common::{
+    MemoryMachine,
+    cluster::{Cluster, until},
+};
 use raft_rocks::*;
 
 /// As in the product.
@@ -19,8 +22,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const PAYLOAD_BYTES: usize = 50 * 120;
 /// Fills up while warming up: then its memory is used anew, as in a node that has run for a while.
 const CACHE_BYTES: usize = 1 << 20;
-const WARM_UP: u64 = 500;
-const ENTRIES: u64 = 4000;
+const WARM_UP: u64 = 480;
+const ENTRIES: u64 = 4800;
 
 /// User and system time of this process.
 fn cpu() -> Duration {
@@ -33,33 +36,49 @@ fn cpu() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-async fn write(raft: Raft<MemoryMachine>, entries: u64) {
+/// One entry in flight for each group; all have written `entries` between them.
+async fn write(rafts: Vec<Raft<MemoryMachine>>, entries: u64) {
+    let each = entries / rafts.len() as u64;
     let payload = Bytes::from(vec![7; PAYLOAD_BYTES]);
-    for _ in 0..entries {
-        raft.client_write(Payload(payload.clone())).await.expect("written");
+    let writers = rafts.into_iter().map(|raft| {
+        let payload = payload.clone();
+        tokio::spawn(async move {
+            for _ in 0..each {
+                raft.client_write(Payload(payload.clone())).await.expect("written");
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.expect("written");
     }
 }
 
-async fn measure(durability: Durability) {
+async fn measure(durability: Durability, groups: u64) {
     let options = LogOptions { durability, cache_bytes: CACHE_BYTES, ..LogOptions::default() };
-    let cluster = Cluster::start_with(3, options).await;
-    cluster.write("first").await;
-    let leader = &cluster.nodes[cluster.leader().await as usize - 1];
-    leader.spawn(write(leader.raft().clone(), WARM_UP)).await.expect("warm");
+    let cluster = Cluster::start_with(3, groups, options).await;
+    let leader = &cluster.nodes[0];
+    let rafts: Vec<_> = leader.rafts().cloned().collect();
+    let leads = |raft: &Raft<MemoryMachine>| metrics(raft).current_leader == Some(leader.id);
+    until("one leader of all groups", || rafts.iter().all(leads).then_some(())).await;
+    leader.spawn(write(rafts.clone(), WARM_UP)).await.expect("warm");
     let (cpu_before, begin) = (cpu(), Instant::now());
-    leader.spawn(write(leader.raft().clone(), ENTRIES)).await.expect("measured");
+    leader.spawn(write(rafts, ENTRIES)).await.expect("measured");
     let (used, elapsed) = (cpu() - cpu_before, begin.elapsed());
-    let per_entry = |time: Duration| time.as_secs_f64() * 1e6 / ENTRIES as f64;
-    println!("| {durability:?} | {:.1} | {:.1} |", per_entry(used), per_entry(elapsed));
+    let micros = |time: Duration, count: u64| time.as_secs_f64() * 1e6 / count as f64;
+    let (cpu, latency) = (micros(used, ENTRIES), micros(elapsed, ENTRIES / groups));
+    println!("| {durability:?} | {groups} | {cpu:.1} | {latency:.1} |");
 }
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-    println!("{ENTRIES} entries of {PAYLOAD_BYTES} bytes, 3 replicas, one in flight");
-    println!("| durability | CPU µs per entry | latency µs |");
-    println!("|---|---|---|");
+    println!("{ENTRIES} entries of {PAYLOAD_BYTES} bytes, 3 replicas, one in flight for each group");
+    println!("| durability | groups led by one node | CPU µs per entry | latency µs |");
+    println!("|---|---|---|---|");
     runtime.block_on(async {
-        measure(Durability::Os).await;
-        measure(Durability::Fsync).await;
+        for durability in [Durability::Os, Durability::Fsync] {
+            for groups in [1, 3, 16] {
+                measure(durability, groups).await;
+            }
+        }
     });
 }

@@ -1,6 +1,6 @@
 //! Replies as bytes.
 
-use crate::{Protocol, Reply, number::put_double};
+use crate::{Aggregate, Bulks, Protocol, Reply, number::put_double};
 
 /// Appends `reply` as a client of `protocol` expects it.
 pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
@@ -17,7 +17,9 @@ pub fn encode(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Set(items) => put_items(out, if resp3 { b'~' } else { b'*' }, items, protocol),
         Reply::Push(items) => put_items(out, if resp3 { b'>' } else { b'*' }, items, protocol),
         Reply::Map(pairs) => put_map(out, pairs, protocol),
-        Reply::Double(value) => put_double_reply(out, *value, resp3),
+        Reply::Bulks(aggregate, bulks) => put_bulks(out, *aggregate, bulks, protocol),
+        Reply::Double(value) if resp3 => put_line(out, b',', &double(*value)),
+        Reply::Double(value) => put_double_bulk(out, *value),
         Reply::Bool(value) if resp3 => out.extend_from_slice(if *value { b"#t\r\n" } else { b"#f\r\n" }),
         Reply::Bool(value) => put_int(out, i64::from(*value)),
         Reply::BigNumber(digits) if resp3 => put_line(out, b'(', digits),
@@ -40,6 +42,11 @@ pub fn put_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     put_head(out, b'$', bytes.len());
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a double as RESP2 has it.
+pub(crate) fn put_double_bulk(out: &mut Vec<u8>, value: f64) {
+    put_bulk(out, &double(value));
 }
 
 /// Appends an integer.
@@ -88,10 +95,19 @@ fn put_map(out: &mut Vec<u8>, pairs: &[(Reply, Reply)], protocol: Protocol) {
     }
 }
 
-fn put_double_reply(out: &mut Vec<u8>, value: f64, resp3: bool) {
+fn put_bulks(out: &mut Vec<u8>, aggregate: Aggregate, bulks: &Bulks, protocol: Protocol) {
+    match (aggregate, protocol) {
+        (Aggregate::Array, _) | (_, Protocol::Resp2) => put_head(out, b'*', bulks.len()),
+        (Aggregate::Set, Protocol::Resp3) => put_head(out, b'~', bulks.len()),
+        (Aggregate::Map, Protocol::Resp3) => put_head(out, b'%', bulks.len() / 2),
+    }
+    out.extend_from_slice(bulks.encoded());
+}
+
+fn double(value: f64) -> Vec<u8> {
     let mut text = Vec::with_capacity(32);
     put_double(&mut text, value);
-    if resp3 { put_line(out, b',', &text) } else { put_bulk(out, &text) }
+    text
 }
 
 fn put_verbatim(out: &mut Vec<u8>, format: [u8; 3], text: &[u8]) {
@@ -120,6 +136,12 @@ mod tests {
     #[test]
     fn each_type_in_both_protocols() {
         let pair = || vec![(Reply::bulk("a"), Reply::Int(1))];
+        let bulks = |aggregate| {
+            let mut bulks = Bulks::default();
+            ["a", "bc"].iter().for_each(|text| bulks.push(text.as_bytes()));
+            Reply::Bulks(aggregate, bulks)
+        };
+        let two_bulks = "*2\r\n$1\r\na\r\n$2\r\nbc\r\n";
         for (reply, two, three) in [
             (Reply::OK, "+OK\r\n", "+OK\r\n"),
             (Reply::error("ERR two\r\nlines"), "-ERR two  lines\r\n", "-ERR two  lines\r\n"),
@@ -130,6 +152,9 @@ mod tests {
             (Reply::Map(pair()), "*2\r\n$1\r\na\r\n:1\r\n", "%1\r\n$1\r\na\r\n:1\r\n"),
             (Reply::Set(vec![Reply::Int(1)]), "*1\r\n:1\r\n", "~1\r\n:1\r\n"),
             (Reply::Push(vec![Reply::Int(1)]), "*1\r\n:1\r\n", ">1\r\n:1\r\n"),
+            (bulks(Aggregate::Array), two_bulks, two_bulks),
+            (bulks(Aggregate::Set), two_bulks, "~2\r\n$1\r\na\r\n$2\r\nbc\r\n"),
+            (bulks(Aggregate::Map), two_bulks, "%1\r\n$1\r\na\r\n$2\r\nbc\r\n"),
             (Reply::Double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"),
             (Reply::Bool(true), ":1\r\n", "#t\r\n"),
             (Reply::BigNumber(Bytes::from_static(b"99")), "$2\r\n99\r\n", "(99\r\n"),

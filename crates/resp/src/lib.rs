@@ -6,6 +6,7 @@
 //!
 //! Invariants: nothing is allocated from a declared count or length; no input panics.
 
+pub mod bulks;
 pub mod encode;
 pub mod inline;
 pub mod number;
@@ -13,6 +14,7 @@ pub mod parse;
 pub mod reply;
 pub mod request;
 
+pub use bulks::{Aggregate, Bulks};
 pub use encode::encode;
 pub use parse::{ParseError, parse};
 pub use reply::{Protocol, Reply};

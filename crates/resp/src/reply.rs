@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::{Aggregate, Bulks};
+
 /// Protocol version a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
@@ -29,6 +31,8 @@ pub enum Reply {
     Map(Vec<(Reply, Reply)>),
     Set(Vec<Reply>),
     Push(Vec<Reply>),
+    /// An array, set or map of bulk strings alone, in short.
+    Bulks(Aggregate, Bulks),
     Double(f64),
     Bool(bool),
     BigNumber(Bytes),

@@ -4,7 +4,7 @@
 //! them as tables with one field that tells what they are, and its null is `nil`.
 
 use mlua::{Lua, Result, Table, Value};
-use resp::{Protocol, Reply};
+use resp::{Aggregate, Bulks, Protocol, Reply};
 
 /// The value of a reply that is no error.
 pub fn value(lua: &Lua, reply: &Reply, protocol: Protocol) -> Result<Value> {
@@ -21,6 +21,11 @@ pub fn value(lua: &Lua, reply: &Reply, protocol: Protocol) -> Result<Value> {
         Reply::Set(items) => array(lua, items, protocol),
         Reply::Map(pairs) if resp3 => map(lua, pairs, protocol),
         Reply::Map(pairs) => flat(lua, pairs, protocol),
+        Reply::Bulks(aggregate, bulks) => match aggregate {
+            Aggregate::Set if resp3 => strings_set(lua, bulks),
+            Aggregate::Map if resp3 => strings_map(lua, bulks),
+            _ => strings(lua, bulks),
+        },
         Reply::Double(number) if resp3 => tagged(lua, "double", Value::Number(*number)),
         Reply::Double(number) => {
             let mut text = Vec::new();
@@ -100,6 +105,29 @@ fn set(lua: &Lua, items: &[Reply], protocol: Protocol) -> Result<Value> {
         }
     }
     tagged(lua, "set", Value::Table(table))
+}
+
+fn strings(lua: &Lua, bulks: &Bulks) -> Result<Value> {
+    let table = lua.create_table_with_capacity(bulks.len(), 0)?;
+    for (at, text) in bulks.iter().enumerate() {
+        table.raw_set(at + 1, string(lua, text)?)?;
+    }
+    Ok(Value::Table(table))
+}
+
+fn strings_set(lua: &Lua, bulks: &Bulks) -> Result<Value> {
+    let table = lua.create_table_with_capacity(0, bulks.len())?;
+    bulks.iter().try_for_each(|text| table.raw_set(string(lua, text)?, true))?;
+    tagged(lua, "set", Value::Table(table))
+}
+
+fn strings_map(lua: &Lua, bulks: &Bulks) -> Result<Value> {
+    let table = lua.create_table_with_capacity(0, bulks.len() / 2)?;
+    let mut texts = bulks.iter();
+    while let (Some(key), Some(item)) = (texts.next(), texts.next()) {
+        table.raw_set(string(lua, key)?, string(lua, item)?)?;
+    }
+    tagged(lua, "map", Value::Table(table))
 }
 
 fn verbatim(lua: &Lua, format: &[u8; 3], text: &[u8]) -> Result<Value> {

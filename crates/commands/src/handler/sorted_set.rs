@@ -33,7 +33,7 @@ pub(super) use span::ScoreRange;
 
 use datatypes::number::parse_f64;
 use datatypes::{Event, Keyspace, Kv, KvMut, Record, Scored, SortedEdit, SortedSet, Type};
-use resp::{Protocol, Reply};
+use resp::{Aggregate, Bulks, Protocol, Reply};
 
 use super::{Outcome, count, keyspace, reader, remove};
 use crate::{CommandError, Cx};
@@ -105,11 +105,46 @@ fn score_arg(text: &[u8]) -> Result<f64, CommandError> {
 /// Elements as an array: members alone, or with their scores, one behind the other in RESP2 and in pairs
 /// in RESP3.
 fn listed(elements: Vec<Scored>, with_scores: bool, cx: &Cx) -> Reply {
-    Reply::Array(match (with_scores, cx.protocol) {
-        (false, _) => elements.into_iter().map(|element| Reply::Bulk(element.member)).collect(),
-        (true, Protocol::Resp2) => elements.into_iter().flat_map(pair).collect(),
-        (true, Protocol::Resp3) => pairs(elements),
-    })
+    let mut listing = Listing::new(with_scores, cx);
+    elements.iter().for_each(|element| listing.push(&element.member, element.score));
+    listing.into_reply()
+}
+
+/// What [`listed`] answers, in the making.
+enum Listing {
+    Members(Bulks),
+    WithScores(Bulks),
+    Pairs(Vec<Reply>),
+}
+
+impl Listing {
+    fn new(with_scores: bool, cx: &Cx) -> Self {
+        match (with_scores, cx.protocol) {
+            (false, _) => Self::Members(Bulks::default()),
+            (true, Protocol::Resp2) => Self::WithScores(Bulks::default()),
+            (true, Protocol::Resp3) => Self::Pairs(Vec::new()),
+        }
+    }
+
+    fn push(&mut self, member: &[u8], score: f64) {
+        match self {
+            Self::Members(bulks) => bulks.push(member),
+            Self::WithScores(bulks) => {
+                bulks.push(member);
+                bulks.push_double(score);
+            }
+            Self::Pairs(pairs) => {
+                pairs.push(Reply::Array(vec![Reply::bulk(member), Reply::Double(score)]));
+            }
+        }
+    }
+
+    fn into_reply(self) -> Reply {
+        match self {
+            Self::Members(bulks) | Self::WithScores(bulks) => Reply::Bulks(Aggregate::Array, bulks),
+            Self::Pairs(pairs) => Reply::Array(pairs),
+        }
+    }
 }
 
 fn pairs(elements: Vec<Scored>) -> Vec<Reply> {

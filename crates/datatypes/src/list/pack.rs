@@ -34,6 +34,13 @@ pub struct Item<'a> {
 }
 
 impl Item<'_> {
+    pub fn with_text<T>(&self, use_text: impl FnOnce(&[u8]) -> T) -> T {
+        match self.item {
+            listpack::Item::Text(text) => use_text(text),
+            listpack::Item::Number(number) => use_text(itoa::Buffer::new().format(number).as_bytes()),
+        }
+    }
+
     pub fn to_bytes(&self) -> Bytes {
         match (self.item, self.block) {
             (listpack::Item::Text(text), Some(block)) => block.slice_ref(text),

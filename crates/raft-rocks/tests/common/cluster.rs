@@ -1,6 +1,6 @@
 //! Nodes over loopback, each with a log of its own and a state machine in memory.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use raft_rocks::*;
@@ -32,24 +32,30 @@ pub struct Node {
     pub addr: String,
     dir: TempDir,
     options: LogOptions,
+    groups: u64,
     running: Option<Running>,
     next: Option<std::net::TcpListener>,
 }
 
 struct Running {
-    raft: Raft<MemoryMachine>,
-    machine: MemoryMachine,
+    /// One of each group, `GROUP` and those that follow it.
+    replicas: Vec<Replica>,
     runtime: Handle,
     /// Dropped to end the runtime.
     _alive: oneshot::Sender<()>,
 }
 
+struct Replica {
+    raft: Raft<MemoryMachine>,
+    machine: MemoryMachine,
+}
+
 impl Node {
-    pub fn new(id: u64, options: LogOptions) -> Self {
+    pub fn new(id: u64, options: LogOptions, groups: u64) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
         let addr = listener.local_addr().expect("address").to_string();
         let dir = tempfile::tempdir().expect("temporary directory");
-        Self { id, addr, dir, options, running: None, next: Some(listener) }
+        Self { id, addr, dir, options, groups, running: None, next: Some(listener) }
     }
 
     pub async fn start(&mut self) {
@@ -63,14 +69,14 @@ impl Node {
             let (dir, options) = (self.dir.path().to_owned(), self.options.clone());
             move || LogStore::open(&dir, options.clone(), AdaptiveExecutor).ok()
         };
-        let (id, spool) = (self.id, self.dir.path().to_owned());
+        let (id, groups, spool) = (self.id, GROUP..GROUP + self.groups, self.dir.path().to_owned());
         let started = runtime.spawn(async move {
             // Until the dead node's tasks are gone, its log is in use.
             let store = until("the old log", open).await;
-            serve(id, listener, store, spool).await
+            serve(id, groups, listener, store, spool).await
         });
-        let (raft, machine) = started.await.expect("started");
-        self.running = Some(Running { raft, machine, runtime, _alive: alive });
+        let replicas = started.await.expect("started");
+        self.running = Some(Running { replicas, runtime, _alive: alive });
     }
 
     /// No goodbye to anybody; what the log acknowledged stays.
@@ -83,12 +89,21 @@ impl Node {
         self.running.as_ref().expect("runs").runtime.spawn(work)
     }
 
+    fn replicas(&self) -> &[Replica] {
+        &self.running.as_ref().expect("runs").replicas
+    }
+
     pub fn raft(&self) -> &Raft<MemoryMachine> {
-        &self.running.as_ref().expect("runs").raft
+        &self.replicas()[0].raft
+    }
+
+    /// Of every group.
+    pub fn rafts(&self) -> impl Iterator<Item = &Raft<MemoryMachine>> {
+        self.replicas().iter().map(|replica| &replica.raft)
     }
 
     pub fn machine(&self) -> &MemoryMachine {
-        &self.running.as_ref().expect("runs").machine
+        &self.replicas()[0].machine
     }
 
     pub fn is_running(&self) -> bool {
@@ -110,27 +125,37 @@ fn runtime_until(end: oneshot::Receiver<()>) -> Handle {
 
 async fn serve(
     id: u64,
+    groups: Range<u64>,
     listener: std::net::TcpListener,
     store: LogStore,
     spool: PathBuf,
-) -> (Raft<MemoryMachine>, MemoryMachine) {
-    let machine = MemoryMachine::default();
-    let mut log = store.group(GROUP).of_replica(id);
-    let ran_before = has_history(&mut log).await.expect("log state");
-    let quiet = if ran_before { timings().election_max } else { Duration::ZERO };
-    let network = Peers::new(dial()).network(GROUP);
-    let raft = Raft::new(id, raft_config(timings()), network, log, machine.clone()).await.expect("started");
+) -> Vec<Replica> {
     let registry = Registry::spooling_in(spool);
-    let refuse = ran_before.then(|| Instant::now() + quiet);
-    registry.insert(GROUP, id, raft_handle(raft.clone()), refuse);
-    tokio::spawn(elect_after(raft.clone(), quiet));
+    let peers = Peers::new(dial());
+    let mut replicas = Vec::new();
+    for group in groups {
+        replicas.push(replica(id, group, &store, &peers, &registry).await);
+    }
     tokio::spawn(keep_pulse(registry.clone(), timings().heartbeat));
     listener.set_nonblocking(true).expect("set");
     let listener = TcpListener::from_std(listener).expect("listener");
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let server = Server::builder().add_service(PeerService::server(registry));
     tokio::spawn(async move { server.serve_with_incoming(incoming).await });
-    (raft, machine)
+    replicas
+}
+
+async fn replica(id: u64, group: u64, store: &LogStore, peers: &Peers, registry: &Registry) -> Replica {
+    let machine = MemoryMachine::default();
+    let mut log = store.group(group).of_replica(id);
+    let ran_before = has_history(&mut log).await.expect("log state");
+    let quiet = if ran_before { timings().election_max } else { Duration::ZERO };
+    let network = peers.network(group);
+    let raft = Raft::new(id, raft_config(timings()), network, log, machine.clone()).await.expect("started");
+    let refuse = ran_before.then(|| Instant::now() + quiet);
+    registry.insert(group, id, raft_handle(raft.clone()), refuse);
+    tokio::spawn(elect_after(raft.clone(), quiet));
+    Replica { raft, machine }
 }
 
 pub struct Cluster {
@@ -139,22 +164,25 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start(count: u64) -> Self {
-        Self::start_with(count, LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() }).await
+        Self::start_with(count, 1, LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() }).await
     }
 
-    pub async fn start_with(count: u64, options: LogOptions) -> Self {
+    /// The first node stands for election in every group.
+    pub async fn start_with(count: u64, groups: u64, options: LogOptions) -> Self {
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         // Another test of this process may have done it.
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let mut nodes = Vec::new();
         for id in 1..=count {
-            let mut node = Node::new(id, options.clone());
+            let mut node = Node::new(id, options.clone(), groups);
             node.start().await;
             nodes.push(node);
         }
         let member = |node: &Node| (node.id, Member { store: node.id, addr: node.addr.clone() });
         let members: BTreeMap<u64, Member> = nodes.iter().map(member).collect();
-        nodes[0].raft().initialize(members).await.expect("initialized");
+        for raft in nodes[0].rafts() {
+            raft.initialize(members.clone()).await.expect("initialized");
+        }
         Self { nodes }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datatypes::Kv;
-use resp::Reply;
+use resp::{Aggregate, Bulks, Reply};
 
 use super::super::{Outcome, bulk_or_null, count, flag};
 use super::fields;
@@ -39,28 +39,31 @@ pub fn hlen(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 }
 
 pub fn hgetall(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
-    let pairs = collect(kv, args, cx, |name, value| (Reply::bulk(name), Reply::bulk(value)))?;
-    Ok(Reply::Map(pairs))
+    collect(kv, args, cx, Aggregate::Map, |found, name, value| {
+        found.push(name);
+        found.push(value);
+    })
 }
 
 pub fn hkeys(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
-    Ok(Reply::Array(collect(kv, args, cx, |name, _| Reply::bulk(name))?))
+    collect(kv, args, cx, Aggregate::Array, |found, name, _| found.push(name))
 }
 
 pub fn hvals(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
-    Ok(Reply::Array(collect(kv, args, cx, |_, value| Reply::bulk(value))?))
+    collect(kv, args, cx, Aggregate::Array, |found, _, value| found.push(value))
 }
 
-fn collect<T>(
+fn collect(
     kv: &mut dyn Kv,
     args: &Args<'_>,
     cx: &Cx,
-    show: impl Fn(&[u8], &[u8]) -> T,
-) -> Result<Vec<T>, crate::CommandError> {
-    let mut shown = Vec::new();
+    aggregate: Aggregate,
+    show: impl Fn(&mut Bulks, &[u8], &[u8]),
+) -> Outcome {
+    let mut found = Bulks::default();
     fields(kv, args, cx)?.each(kv, &mut |name, value| {
-        shown.push(show(name, value));
+        show(&mut found, name, value);
         ControlFlow::Continue(())
     })?;
-    Ok(shown)
+    Ok(Reply::Bulks(aggregate, found))
 }

@@ -1,10 +1,10 @@
 //! Elements by their indices.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use datatypes::list::End;
 use datatypes::{Event, Kv, KvMut};
-use resp::Reply;
+use resp::{Aggregate, Bulks, Reply};
 
 use super::super::{Outcome, bulk_or_null, keyspace};
 use super::{absolute, edit, list, position};
@@ -27,8 +27,14 @@ pub fn lrange(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (start, stop) = (args.int(1)?, args.int(2)?);
     let Some(mut list) = list(kv, args, cx)? else { return Ok(Reply::Array(Vec::new())) };
     let range = range(start, stop, list.len());
-    let elements = list.range(kv, range.start, End::Front, range.end - range.start)?;
-    Ok(Reply::Array(elements.into_iter().map(Reply::Bulk).collect()))
+    let mut found = Bulks::default();
+    if !range.is_empty() {
+        list.each(kv, range.start, End::Front, &mut |index, item| {
+            item.with_text(|text| found.push(text));
+            if index + 1 < range.end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+    }
+    Ok(Reply::Bulks(Aggregate::Array, found))
 }
 
 /// LTRIM key start stop: both ends inclusive.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datatypes::Kv;
-use resp::Reply;
+use resp::{Aggregate, Bulks, Reply};
 
 use super::super::{Outcome, flag};
 use super::members;
@@ -29,10 +29,10 @@ pub fn smismember(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 }
 
 pub fn smembers(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
-    let mut all = Vec::new();
+    let mut all = Bulks::default();
     members(kv, args, cx)?.each(kv, &mut |member, _| {
-        all.push(Reply::bulk(member));
+        all.push(member);
         ControlFlow::Continue(())
     })?;
-    Ok(Reply::Set(all))
+    Ok(Reply::Bulks(Aggregate::Set, all))
 }

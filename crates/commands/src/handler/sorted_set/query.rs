@@ -1,5 +1,9 @@
 //! ZRANGE and its kin: what they ask for, and the elements that answer it.
 
+use std::ops::Range;
+
+use bytes::Bytes;
+use datatypes::collection::sorted::{Place, VisitAll};
 use datatypes::{Kv, Scored, SortedSet};
 
 use super::SortedSetError;
@@ -25,6 +29,13 @@ pub struct Form {
     pub reverse: Option<bool>,
     /// The result is stored, so WITHSCORES is no option.
     pub stores: bool,
+}
+
+/// Which elements of a set are meant, in its order.
+enum Extent {
+    /// Between two places: how many are passed over, and how many are meant at most.
+    Places(Range<Place>, u64, u64),
+    Ranks(Range<u64>),
 }
 
 /// What is asked for.
@@ -77,39 +88,57 @@ impl Query {
 
     /// The elements, in the order in which they are answered.
     pub fn run(&self, kv: &mut dyn Kv, set: &SortedSet) -> Result<Vec<Scored>, CommandError> {
+        let mut found = Vec::new();
+        self.each(kv, set, &mut |member, score| {
+            found.push(Scored { member: Bytes::copy_from_slice(member), score });
+        })?;
+        Ok(found)
+    }
+
+    /// Visits them.
+    pub fn each(
+        &self,
+        kv: &mut dyn Kv,
+        set: &SortedSet,
+        visit: &mut VisitAll<'_>,
+    ) -> Result<(), CommandError> {
+        match self.extent(kv, set)? {
+            Extent::Places(places, offset, limit) => set.visit_between(kv, &places, offset, limit, visit)?,
+            Extent::Ranks(ranks) if self.reverse => {
+                set.slice(kv, ranks)?.iter().rev().for_each(|element| visit(&element.member, element.score));
+            }
+            Extent::Ranks(ranks) => set.visit_slice(kv, ranks, visit)?,
+        }
+        Ok(())
+    }
+
+    fn extent(&self, kv: &mut dyn Kv, set: &SortedSet) -> Result<Extent, CommandError> {
         let places = match &self.span {
             Span::Ranks(range) => {
-                let (len, mut ranks) = (set.len()?, range.of(set.len()?));
-                if self.reverse {
-                    ranks = len - ranks.end..len - ranks.start;
-                }
-                return self.turned(set.slice(kv, ranks)?);
+                let len = set.len()?;
+                let ranks = range.of(len);
+                return Ok(Extent::Ranks(match self.reverse {
+                    true => len - ranks.end..len - ranks.start,
+                    false => ranks,
+                }));
             }
             Span::Scores(range) => range.places(),
             Span::Lex(range) => range.places(kv, set)?,
         };
         // Passing over fewer than none never ends.
-        let Ok(offset) = u64::try_from(self.offset) else { return Ok(Vec::new()) };
+        let Ok(offset) = u64::try_from(self.offset) else { return Ok(Extent::Ranks(0..0)) };
         let limit = u64::try_from(self.limit).unwrap_or(u64::MAX);
         if !self.reverse && offset <= SKIPPED_MAX {
-            return Ok(set.between(kv, &places, offset, limit)?);
+            return Ok(Extent::Places(places, offset, limit));
         }
         let start = set.rank(kv, &places.start)?;
         let end = set.rank(kv, &places.end)?;
-        let ranks = if self.reverse {
+        Ok(Extent::Ranks(if self.reverse {
             let end = end.saturating_sub(offset);
             start.max(end.saturating_sub(limit))..end
         } else {
             let start = start.saturating_add(offset);
             start..end.min(start.saturating_add(limit))
-        };
-        self.turned(set.slice(kv, ranks)?)
-    }
-
-    fn turned(&self, mut elements: Vec<Scored>) -> Result<Vec<Scored>, CommandError> {
-        if self.reverse {
-            elements.reverse();
-        }
-        Ok(elements)
+        }))
     }
 }

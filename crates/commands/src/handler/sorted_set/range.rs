@@ -4,7 +4,7 @@ use datatypes::{Kv, KvMut};
 
 use super::super::Outcome;
 use super::query::{By, Form, Query};
-use super::{listed, sorted_set, store};
+use super::{Listing, sorted_set, store};
 use crate::{Args, Cx};
 
 /// ZRANGE key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]
@@ -52,6 +52,7 @@ fn named(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx, by: By, reverse: bool) -> Ou
 fn answer(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx, form: Form) -> Outcome {
     let query = Query::parse(args, 1, form)?;
     let set = sorted_set(kv, args.at(0)?, cx)?;
-    let elements = query.run(kv, &set)?;
-    Ok(listed(elements, query.with_scores, cx))
+    let mut listing = Listing::new(query.with_scores, cx);
+    query.each(kv, &set, &mut |member, score| listing.push(member, score))?;
+    Ok(listing.into_reply())
 }

@@ -34,7 +34,7 @@ pub fn zremrangebyrank(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome 
 pub fn zremrangebyscore(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let range = ScoreRange::parse(args.at(1)?, args.at(2)?)?;
     let set = sorted_set_to_change(kv.as_kv(), args.at(0)?, cx)?;
-    let run = set.between(kv.as_kv(), &range.places(), 0, u64::MAX)?;
+    let run = set.between(kv.as_kv(), &range.places())?;
     remove(kv, args.at(0)?, &run, "zremrangebyscore", cx)
 }
 
@@ -43,7 +43,7 @@ pub fn zremrangebylex(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let range = LexRange::parse(args.at(1)?, args.at(2)?)?;
     let set = sorted_set_to_change(kv.as_kv(), args.at(0)?, cx)?;
     let places = range.places(kv.as_kv(), &set)?;
-    let run = set.between(kv.as_kv(), &places, 0, u64::MAX)?;
+    let run = set.between(kv.as_kv(), &places)?;
     remove(kv, args.at(0)?, &run, "zremrangebylex", cx)
 }
 

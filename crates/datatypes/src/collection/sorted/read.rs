@@ -17,6 +17,9 @@ use crate::record::{Record, corrupt};
 /// Called for each element: member and score.
 pub type VisitScored<'a> = dyn FnMut(&[u8], f64) -> ControlFlow<()> + 'a;
 
+/// Likewise, for all that are meant.
+pub type VisitAll<'a> = dyn FnMut(&[u8], f64) + 'a;
+
 /// The sorted set under a key at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct SortedSet {
@@ -83,45 +86,73 @@ impl SortedSet {
         }
     }
 
-    /// The elements between two places: the first `skip` left out, then `take` at most.
-    pub fn between(
+    /// The elements between two places.
+    pub fn between(&self, kv: &mut dyn Kv, places: &Range<Place>) -> Result<Vec<Scored>, StoreError> {
+        collect(|visit| self.visit_between(kv, places, 0, u64::MAX, visit))
+    }
+
+    /// The elements at some ranks; those past the end are not there.
+    pub fn slice(&self, kv: &mut dyn Kv, ranks: Range<u64>) -> Result<Vec<Scored>, StoreError> {
+        collect(|visit| self.visit_slice(kv, ranks, visit))
+    }
+
+    /// Visits the elements between two places: the first `skip` left out, then `take` at most.
+    pub fn visit_between(
         &self,
         kv: &mut dyn Kv,
         places: &Range<Place>,
         skip: u64,
         take: u64,
-    ) -> Result<Vec<Scored>, StoreError> {
-        let (mut skip, mut found) = (skip, Vec::new());
+        visit: &mut VisitAll<'_>,
+    ) -> Result<(), StoreError> {
+        let (mut skip, mut left) = (skip, take);
+        if take == 0 {
+            return Ok(());
+        }
         self.scan(kv, &places.start, &mut |member, score| {
-            if found.len() as u64 >= take || !places.end.is_behind(score, member) {
+            if !places.end.is_behind(score, member) {
                 return ControlFlow::Break(());
             }
-            match skip.checked_sub(1) {
-                Some(left) => skip = left,
-                None => found.push(Scored { member: Bytes::copy_from_slice(member), score }),
+            if skip > 0 {
+                skip -= 1;
+                return ControlFlow::Continue(());
             }
-            ControlFlow::Continue(())
-        })?;
-        Ok(found)
+            visit(member, score);
+            left -= 1;
+            if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
     }
 
-    /// The elements at some ranks; those past the end are not there.
-    pub fn slice(&self, kv: &mut dyn Kv, ranks: Range<u64>) -> Result<Vec<Scored>, StoreError> {
+    /// Visits the elements at some ranks; those past the end are not there.
+    pub fn visit_slice(
+        &self,
+        kv: &mut dyn Kv,
+        ranks: Range<u64>,
+        visit: &mut VisitAll<'_>,
+    ) -> Result<(), StoreError> {
         let take = ranks.end.saturating_sub(ranks.start);
         let (from, skip) = match &self.index {
             Some(index) if ranks.start > 0 && take > 0 => match index.select(kv, ranks.start)? {
                 Some(selected) => (Place::of_key(&selected.key), 0),
-                None => return Ok(Vec::new()),
+                None => return Ok(()),
             },
             _ => (Place::start(), ranks.start),
         };
-        self.between(kv, &(from..Place::end()), skip, take)
+        self.visit_between(kv, &(from..Place::end()), skip, take, visit)
     }
 
     /// Checks the index; answers how many parts it has.
     pub(crate) fn check_index(&self, kv: &mut dyn Kv) -> u64 {
         self.index.as_ref().map_or(0, |index| index.check(kv))
     }
+}
+
+fn collect(
+    visit_all: impl FnOnce(&mut VisitAll<'_>) -> Result<(), StoreError>,
+) -> Result<Vec<Scored>, StoreError> {
+    let mut found = Vec::new();
+    visit_all(&mut |member, score| found.push(Scored { member: Bytes::copy_from_slice(member), score }))?;
+    Ok(found)
 }
 
 pub(super) fn index_of(large: &Large, head: &[u8]) -> Result<Ranked, StoreError> {
