@@ -3,7 +3,7 @@
 use commands::{Args, CommandError, Cx, Handler, Kind, ProxyCommand, Spec, introspect, memory, resolve};
 use datatypes::Limits;
 use datatypes::mem::MemKv;
-use resp::{Protocol, Reply};
+use resp::{Aggregate, Protocol, Reply};
 
 pub struct Shard {
     pub kv: MemKv,
@@ -27,7 +27,7 @@ impl Shard {
     /// Executes a command as client, proxy and storage node together would.
     pub fn run(&mut self, argv: &[&[u8]]) -> Reply {
         let result = resolve(argv).and_then(|spec| self.execute(spec, &argv[1..]));
-        result.unwrap_or_else(Reply::from)
+        result.map_or_else(Reply::from, spelt_out)
     }
 
     /// Executes one row; what fails leaves no trace.
@@ -80,4 +80,15 @@ fn local(command: ProxyCommand, spec: &Spec, args: &[&[u8]]) -> Result<Reply, Co
         ProxyCommand::Help => introspect::help(spec),
         _ => Reply::Simple("left to the proxy"),
     })
+}
+
+/// As a client reads it: with a value for each item.
+fn spelt_out(reply: Reply) -> Reply {
+    let Reply::Bulks(aggregate, bulks) = reply else { return reply };
+    let mut items = bulks.iter().map(Reply::bulk);
+    match aggregate {
+        Aggregate::Array => Reply::Array(items.collect()),
+        Aggregate::Set => Reply::Set(items.collect()),
+        Aggregate::Map => Reply::Map(std::iter::from_fn(|| items.next().zip(items.next())).collect()),
+    }
 }

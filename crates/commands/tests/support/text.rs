@@ -15,9 +15,6 @@ pub fn show(reply: &Reply) -> String {
         Reply::Map(pairs) => {
             format!("[{}]", joined(pairs.iter().flat_map(|(key, value)| [show(key), show(value)])))
         }
-        Reply::Bulks(_, bulks) => {
-            format!("[{}]", joined(bulks.iter().map(|text| format!("\"{}\"", escaped(text)))))
-        }
         Reply::Double(number) => {
             let mut text = Vec::new();
             resp::number::put_double(&mut text, *number);
