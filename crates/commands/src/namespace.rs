@@ -5,7 +5,7 @@
 //! there, and what they answer is joined, there and once more by the proxy.
 
 use datatypes::{Kv, KvMut, Reader, Slot};
-use resp::{Aggregate, Bulks, Reply};
+use resp::Reply;
 use smallvec::SmallVec;
 use topology::namespace::{SHARDS, shard_key, shards_between};
 
@@ -214,16 +214,23 @@ pub fn joined(join: Join, mut replies: Vec<Reply>) -> Reply {
     }
 }
 
-/// Of a hash in shards: all fields, names or values.
 fn concatenated(replies: Vec<Reply>) -> Reply {
-    let (mut aggregate, mut all) = (Aggregate::Array, Bulks::default());
-    for reply in replies {
-        if let Reply::Bulks(what, more) = reply {
-            aggregate = what;
-            all.append(&more);
+    let both = |all, more| match (all, more) {
+        (Reply::Array(mut items), Reply::Array(more)) => {
+            items.extend(more);
+            Reply::Array(items)
         }
-    }
-    Reply::Bulks(aggregate, all)
+        (Reply::Map(mut pairs), Reply::Map(more)) => {
+            pairs.extend(more);
+            Reply::Map(pairs)
+        }
+        (Reply::Bulks(aggregate, mut bulks), Reply::Bulks(_, more)) => {
+            bulks.append(&more);
+            Reply::Bulks(aggregate, bulks)
+        }
+        (all, _) => all,
+    };
+    replies.into_iter().reduce(both).unwrap_or_else(|| Reply::Array(Vec::new()))
 }
 
 /// Where FIELDS, the number and the fields begin among the arguments: the position of the word, if the
@@ -239,6 +246,7 @@ pub const TASK: Id = Id::Spread;
 
 #[cfg(test)]
 mod tests {
+    use resp::{Aggregate, Bulks};
     use topology::namespace::shards;
 
     use super::*;
@@ -267,6 +275,11 @@ mod tests {
             Reply::Simple("hash")
         );
         assert_eq!(joined(Join::Known, vec![Reply::Simple("none")]), Reply::Simple("none"));
+        let array = |n: i64| Reply::Array(vec![Reply::Int(n)]);
+        assert_eq!(joined(Join::Concat, vec![array(1), array(2)]), Reply::Array(ints(&[1, 2])));
+        let map = |n: i64| Reply::Map(vec![(Reply::Int(n), Reply::Null)]);
+        let Reply::Map(pairs) = joined(Join::Concat, vec![map(1), map(2)]) else { panic!("a map") };
+        assert_eq!(pairs.len(), 2);
         let bulks = |aggregate, texts: &[&str]| {
             let mut bulks = Bulks::default();
             texts.iter().for_each(|text| bulks.push(text.as_bytes()));

@@ -10,7 +10,7 @@ use datatypes::{Slot, kv::SHARDS};
 use resp::Reply;
 use topology::namespace::{shard_key, shard_of, shards};
 
-use crate::support::shard::Shard;
+use crate::support::shard::{Shard, spelt_out};
 
 /// A store of all shards.
 struct Namespace {
@@ -38,7 +38,7 @@ impl Namespace {
         let task = Task::decode(&args).expect("a task");
         assert_eq!(task.name(), Some(words[1]));
         let cx: Cx = self.store.cx;
-        task.run(&mut self.store.kv, &cx).unwrap()
+        spelt_out(task.run(&mut self.store.kv, &cx).unwrap())
     }
 
     /// As the proxy joins what three groups answer.

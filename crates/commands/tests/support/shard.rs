@@ -83,7 +83,7 @@ fn local(command: ProxyCommand, spec: &Spec, args: &[&[u8]]) -> Result<Reply, Co
 }
 
 /// As a client reads it: with a value for each item.
-fn spelt_out(reply: Reply) -> Reply {
+pub fn spelt_out(reply: Reply) -> Reply {
     let Reply::Bulks(aggregate, bulks) = reply else { return reply };
     let mut items = bulks.iter().map(Reply::bulk);
     match aggregate {
