@@ -34,11 +34,11 @@ pub(crate) enum Command {
     #[command(visible_alias = "check")]
     Doctor(doctor::Args),
     /// Show every process: meta nodes, storage nodes, proxies.
-    Nodes(nodes::Args),
+    Nodes(Target),
     /// Show the Raft groups: slots, replicas, leaders.
-    Groups(groups::Args),
+    Groups(Target),
     /// Show who serves which slots.
-    Slots(slots::Args),
+    Slots(Target),
     /// Show and change which hashes have their fields spread over all groups.
     #[command(subcommand, visible_alias = "ns")]
     Namespaces(namespaces::Command),
@@ -52,9 +52,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Setup(args) => setup::run(args).await,
         Command::Status(args) => status::run(&args.target).await,
         Command::Doctor(args) => doctor::run(args).await,
-        Command::Nodes(args) => nodes::run(&args.target).await,
-        Command::Groups(args) => groups::run(&args.target).await,
-        Command::Slots(args) => slots::run(&args.target).await,
+        Command::Nodes(target) => nodes::run(&target).await,
+        Command::Groups(target) => groups::run(&target).await,
+        Command::Slots(target) => slots::run(&target).await,
         Command::Namespaces(command) => namespaces::run(command).await,
         Command::Metaraft(command) => metaraft::run(command).await,
     }

@@ -9,12 +9,6 @@ use crate::{
     table::{Cell, Table},
 };
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    pub target: Target,
-}
-
 pub(super) async fn run(target: &Target) -> anyhow::Result<Outcome> {
     let report = Report::of(&Seen::ask(target).await?);
     super::print(target, &report, |paint| report.text(paint))?;

@@ -10,12 +10,6 @@ use crate::{
     table::{Cell, Table},
 };
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    pub target: Target,
-}
-
 pub(super) async fn run(target: &Target) -> anyhow::Result<Outcome> {
     let report = Report::of(&super::admin(target)?.snapshot().await?);
     super::print(target, &report, |paint| report.text(paint))?;

@@ -18,6 +18,7 @@ mod link;
 mod node;
 mod routes;
 mod session;
+mod stream_error;
 #[cfg(test)]
 mod tests;
 mod topologies;
@@ -47,6 +48,7 @@ pub use self::{
     link::{LinkOptions, link},
     routes::{RoutedGroup, Routes},
     session::Limits,
+    stream_error::StreamError,
     topologies::{Topologies, Topology},
 };
 use self::{

@@ -12,10 +12,9 @@ use daemon::grpc;
 use proto::v1::{Batch, DataRequest, data_client::DataClient};
 use tokio::sync::Notify;
 use tokio_stream::Stream;
-use tonic::Status;
 use topology::StoreId;
 
-use super::{Core, bound::Bound};
+use super::{Core, bound::Bound, stream_error::StreamError};
 
 /// A storage node as seen from one worker.
 pub(super) struct Node {
@@ -34,24 +33,6 @@ struct Conversation {
     woken: Cell<bool>,
     /// Of the task that writes, while there is nothing to write.
     writer: RefCell<Option<Waker>>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum StreamError {
-    #[error("the store is not part of the topology")]
-    NoAddress,
-    #[error("bad address: {0}")]
-    Address(#[source] tonic::transport::Error),
-    #[error("{0}")]
-    Status(#[source] Box<Status>),
-    #[error("closed by the storage node")]
-    Closed,
-}
-
-impl From<Status> for StreamError {
-    fn from(status: Status) -> Self {
-        Self::Status(Box::new(status))
-    }
 }
 
 impl Node {

@@ -16,10 +16,12 @@ use futures::task::AtomicWaker;
 use proto::v1::{EventItem, EventRequest, events_client::EventsClient};
 use tokio::{task::spawn_local, time::sleep};
 use tokio_stream::Stream;
-use tonic::Status;
 use topology::StoreId;
 
-use crate::{backend::Topologies, shared::Shared};
+use crate::{
+    backend::{StreamError, Topologies},
+    shared::Shared,
+};
 
 /// Wakes the writing direction of a stream.
 #[derive(Default)]
@@ -45,24 +47,6 @@ impl Writer {
     fn close(&self) {
         self.closed.store(true, SeqCst);
         self.waker.wake();
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum StreamError {
-    #[error("the store is not part of the topology")]
-    NoAddress,
-    #[error("bad address: {0}")]
-    Address(#[source] tonic::transport::Error),
-    #[error("{0}")]
-    Status(#[source] Box<Status>),
-    #[error("closed by the storage node")]
-    Closed,
-}
-
-impl From<Status> for StreamError {
-    fn from(status: Status) -> Self {
-        Self::Status(Box::new(status))
     }
 }
 

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use std::cell::RefCell;
 
+use crate::support::differential::{argv, at_least};
 use crate::support::server::Server;
 use crate::support::shard::Shard;
 use crate::support::text::show;
@@ -97,18 +98,13 @@ fn unordered(argv: &Words, reply: &Reply) -> String {
 fn random_searches_are_answered_as_by_redis() {
     let Some(server) = Server::start() else { return };
     let server = RefCell::new(server);
-    let config = ProptestConfig {
-        cases: ProptestConfig::default().cases.max(600),
-        failure_persistence: None,
-        ..Default::default()
-    };
     let commands = (prop::collection::vec(add(), 1..8), prop::collection::vec(question(), 1..40));
-    proptest!(config, |((adds, questions) in commands)| {
+    proptest!(at_least(600), |((adds, questions) in commands)| {
         let mut server = server.borrow_mut();
         server.run(&[b"FLUSHALL"]);
         let mut shard = Shard::default();
         for command in adds.iter().chain(&questions) {
-            let argv: Vec<&[u8]> = command.iter().map(String::as_bytes).collect();
+            let argv = argv(command);
             let (ours, theirs) = (shard.run(&argv), server.run(&argv));
             prop_assert_eq!(unordered(command, &ours), unordered(command, &theirs), "{:?} after {:?}", command, adds);
         }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use crate::support::differential::{argv, at_least};
 use crate::support::server::Server;
 use crate::support::shard::Shard;
 use crate::support::text::show;
@@ -101,23 +102,16 @@ fn flat(reply: Reply) -> Reply {
 #[test]
 fn random_commands_on_hashes_are_answered_as_by_redis() {
     let Some(mut server) = Server::start() else { return };
-    for (setting, value) in [("entries", ENTRIES.to_string()), ("value", VALUE_BYTES.to_string())] {
-        let setting = format!("hash-max-listpack-{setting}");
-        assert_eq!(show(&server.run(&[b"CONFIG", b"SET", setting.as_bytes(), value.as_bytes()])), "+OK");
-    }
+    server.config_set("hash-max-listpack-entries", ENTRIES);
+    server.config_set("hash-max-listpack-value", VALUE_BYTES);
     let server = RefCell::new(server);
-    let config = ProptestConfig {
-        cases: ProptestConfig::default().cases.max(1000),
-        failure_persistence: None,
-        ..Default::default()
-    };
-    proptest!(config, |(commands in prop::collection::vec(command(), 1..60))| {
+    proptest!(at_least(1000), |(commands in prop::collection::vec(command(), 1..60))| {
         let mut server = server.borrow_mut();
         server.run(&[b"FLUSHALL"]);
         let mut shard = Shard::default();
         shard.cx.limits.hash = SmallLimits { entries: ENTRIES, value_bytes: VALUE_BYTES };
         for words in &commands {
-            let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            let argv = argv(words);
             shard.cx.now_ms = server.now_ms();
             let large = show(&shard.run(&[b"OBJECT", b"ENCODING", argv[1]])) == "\"hashtable\"";
             let (ours, theirs) = (flat(shard.run(&argv)), server.run(&argv));

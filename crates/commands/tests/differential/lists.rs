@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use crate::support::differential::{argv, at_least};
 use crate::support::server::Server;
 use crate::support::shard::Shard;
 use crate::support::text::show;
@@ -83,19 +84,14 @@ fn command() -> Words {
 fn random_commands_on_lists_are_answered_as_by_redis() {
     let Some(server) = Server::start() else { return };
     let server = RefCell::new(server);
-    let config = ProptestConfig {
-        cases: ProptestConfig::default().cases.max(600),
-        failure_persistence: None,
-        ..Default::default()
-    };
     let option = prop::sample::select(&[-2, -1, 0, 1, 5, 40][..]);
-    proptest!(config, |(commands in prop::collection::vec(command(), 1..60), option in option)| {
+    proptest!(at_least(600), |(commands in prop::collection::vec(command(), 1..60), option in option)| {
         let mut server = server.borrow_mut();
         server.run(&[b"FLUSHALL"]);
         let mut shard = Shard::default();
         shard.cx.limits.list = ListLimit::of_option(option);
         for words in commands.iter().chain(&last_looks()) {
-            let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            let argv = argv(words);
             let (ours, theirs) = (shard.run(&argv), server.run(&argv));
             prop_assert_eq!(show(&ours), show(&theirs), "{:?}", commands);
             shard.check_invariants();

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 
+use crate::support::differential::{argv, at_least};
 use crate::support::server::Server;
 use crate::support::shard::Shard;
 use crate::support::text::show;
@@ -62,22 +63,16 @@ fn comparable(argv: &[&str], reply: &Reply) -> String {
 #[test]
 fn random_commands_on_sets_are_answered_as_by_redis() {
     let Some(mut server) = Server::start() else { return };
-    let entries = ENTRIES.to_string();
-    assert_eq!(show(&server.run(&[b"CONFIG", b"SET", b"set-max-intset-entries", entries.as_bytes()])), "+OK");
+    server.config_set("set-max-intset-entries", ENTRIES);
     let server = RefCell::new(server);
-    let config = ProptestConfig {
-        cases: ProptestConfig::default().cases.max(1000),
-        failure_persistence: None,
-        ..Default::default()
-    };
-    proptest!(config, |(commands in prop::collection::vec(command(), 1..60))| {
+    proptest!(at_least(1000), |(commands in prop::collection::vec(command(), 1..60))| {
         let mut server = server.borrow_mut();
         server.run(&[b"FLUSHALL"]);
         let mut shard = Shard::default();
         shard.cx.limits.set = SmallLimits { entries: ENTRIES, value_bytes: 8 };
         shard.cx.limits.set_integers = ENTRIES;
         for words in &commands {
-            let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            let argv = argv(words);
             let (ours, theirs) = (shard.run(&argv), server.run(&argv));
             prop_assert_eq!(comparable(words, &ours), comparable(words, &theirs), "{:?}", commands);
             shard.check_invariants();

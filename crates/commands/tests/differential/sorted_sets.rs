@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use crate::support::differential::{argv, at_least};
 use crate::support::server::Server;
 use crate::support::shard::Shard;
 use crate::support::text::show;
@@ -151,23 +152,16 @@ fn sorted_pairs(items: &[Reply]) -> String {
 #[test]
 fn random_commands_on_sorted_sets_are_answered_as_by_redis() {
     let Some(mut server) = Server::start() else { return };
-    for (setting, value) in [("entries", ENTRIES.to_string()), ("value", MEMBER_BYTES.to_string())] {
-        let setting = format!("zset-max-listpack-{setting}");
-        assert_eq!(show(&server.run(&[b"CONFIG", b"SET", setting.as_bytes(), value.as_bytes()])), "+OK");
-    }
+    server.config_set("zset-max-listpack-entries", ENTRIES);
+    server.config_set("zset-max-listpack-value", MEMBER_BYTES);
     let server = RefCell::new(server);
-    let config = ProptestConfig {
-        cases: ProptestConfig::default().cases.max(1000),
-        failure_persistence: None,
-        ..Default::default()
-    };
-    proptest!(config, |(commands in prop::collection::vec(any_command(), 1..60))| {
+    proptest!(at_least(1000), |(commands in prop::collection::vec(any_command(), 1..60))| {
         let mut server = server.borrow_mut();
         server.run(&[b"FLUSHALL"]);
         let mut shard = Shard::default();
         shard.cx.limits.sorted_set = SmallLimits { entries: ENTRIES, value_bytes: MEMBER_BYTES };
         for words in &commands {
-            let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            let argv = argv(words);
             shard.cx.now_ms = server.now_ms();
             let (ours, theirs) = (shard.run(&argv), server.run(&argv));
             prop_assert_eq!(comparable(words, &ours), comparable(words, &theirs), "{:?}: {:?}", words, commands);

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use crate::support::differential::{argv, at_least};
 use crate::support::server::Server;
 use crate::support::shard::Shard;
 use crate::support::text::show;
@@ -133,22 +134,15 @@ fn flat(reply: Reply) -> Reply {
 #[test]
 fn random_commands_on_streams_are_answered_as_by_redis() {
     let Some(mut server) = Server::start() else { return };
-    let entries = NODE_ENTRIES.to_string();
-    let set: [&[u8]; 4] = [b"CONFIG", b"SET", b"stream-node-max-entries", entries.as_bytes()];
-    assert_eq!(show(&server.run(&set)), "+OK");
+    server.config_set("stream-node-max-entries", NODE_ENTRIES);
     let server = RefCell::new(server);
-    let config = ProptestConfig {
-        cases: ProptestConfig::default().cases.max(150),
-        failure_persistence: None,
-        ..Default::default()
-    };
-    proptest!(config, |(commands in prop::collection::vec(command(), 1..60))| {
+    proptest!(at_least(150), |(commands in prop::collection::vec(command(), 1..60))| {
         let mut server = server.borrow_mut();
         server.run(&[b"FLUSHALL"]);
         let mut shard = Shard::default();
         shard.cx.limits.stream = StreamLimits { node_entries: NODE_ENTRIES, node_bytes: 0 };
         for words in &commands {
-            let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            let argv = argv(words);
             shard.cx.now_ms = server.now_ms();
             // 7.2 creates the consumer in any case, 7.0 when it gets something.
             let place = match words[0].as_str() {

@@ -9,6 +9,16 @@ use super::server::Server;
 use super::shard::Shard;
 use super::text::show;
 
+/// So many cases, or more if proptest is told to.
+pub fn at_least(cases: u32) -> ProptestConfig {
+    let cases = ProptestConfig::default().cases.max(cases);
+    ProptestConfig { cases, failure_persistence: None, ..Default::default() }
+}
+
+pub fn argv(words: &[impl AsRef<str>]) -> Vec<&[u8]> {
+    words.iter().map(|word| word.as_ref().as_bytes()).collect()
+}
+
 /// Runs at least `cases` scripts of up to `steps` commands. After each script the `watched` keys must
 /// hold the same strings.
 pub fn compare(
@@ -19,12 +29,7 @@ pub fn compare(
 ) {
     let Some(server) = Server::start() else { return };
     let server = RefCell::new(server);
-    let config = ProptestConfig {
-        cases: ProptestConfig::default().cases.max(cases),
-        failure_persistence: None,
-        ..Default::default()
-    };
-    proptest!(config, |(commands in prop::collection::vec(command, 1..steps))| {
+    proptest!(at_least(cases), |(commands in prop::collection::vec(command, 1..steps))| {
         let mut server = server.borrow_mut();
         server.run(&[b"FLUSHALL"]);
         let mut shard = Shard::default();

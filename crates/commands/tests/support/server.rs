@@ -68,6 +68,12 @@ impl Server {
     pub fn run(&mut self, argv: &[&[u8]]) -> Reply {
         self.client.run(argv)
     }
+
+    pub fn config_set(&mut self, setting: &str, value: impl ToString) {
+        let value = value.to_string();
+        let reply = self.run(&[b"CONFIG", b"SET", setting.as_bytes(), value.as_bytes()]);
+        assert_eq!(reply, Reply::Status("OK".into()), "{setting}");
+    }
 }
 
 /// Listens to what is announced about keys.
