@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::{
     MemoryMachine,
-    cluster::{Cluster, until},
+    cluster::{Cluster, WAIT, until},
 };
 use raft_rocks::*;
 
@@ -53,6 +53,15 @@ async fn write(rafts: Vec<Raft<MemoryMachine>>, entries: u64) {
     }
 }
 
+/// A new leader accepts nothing before it has heard of the others.
+async fn first_write(raft: &Raft<MemoryMachine>) {
+    let deadline = Instant::now() + WAIT;
+    while let Err(error) = raft.client_write(Payload(Bytes::from_static(b"first"))).await {
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn measure(durability: Durability, groups: u64) {
     let options = LogOptions { durability, cache_bytes: CACHE_BYTES, ..LogOptions::default() };
     let cluster = Cluster::start_with(3, groups, options).await;
@@ -60,6 +69,9 @@ async fn measure(durability: Durability, groups: u64) {
     let rafts: Vec<_> = leader.rafts().cloned().collect();
     let leads = |raft: &Raft<MemoryMachine>| metrics(raft).current_leader == Some(leader.id);
     until("one leader of all groups", || rafts.iter().all(leads).then_some(())).await;
+    for raft in &rafts {
+        first_write(raft).await;
+    }
     leader.spawn(write(rafts.clone(), WARM_UP)).await.expect("warm");
     let (cpu_before, begin) = (cpu(), Instant::now());
     leader.spawn(write(rafts, ENTRIES)).await.expect("measured");
