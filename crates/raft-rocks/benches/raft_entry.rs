@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::{
     MemoryMachine,
-    cluster::{Cluster, WAIT, until},
+    cluster::{Cluster, Node, WAIT, until},
 };
 use raft_rocks::*;
 
@@ -65,6 +65,7 @@ async fn first_write(raft: &Raft<MemoryMachine>) {
 async fn measure(durability: Durability, groups: u64) {
     let options = LogOptions { durability, cache_bytes: CACHE_BYTES, ..LogOptions::default() };
     let cluster = Cluster::start_with(3, groups, options).await;
+    cluster.nodes.iter().flat_map(Node::machines).for_each(MemoryMachine::forget);
     let leader = &cluster.nodes[0];
     let rafts: Vec<_> = leader.rafts().cloned().collect();
     let leads = |raft: &Raft<MemoryMachine>| metrics(raft).current_leader == Some(leader.id);

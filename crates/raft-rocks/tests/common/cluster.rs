@@ -106,6 +106,11 @@ impl Node {
         &self.replicas()[0].machine
     }
 
+    /// Of every group.
+    pub fn machines(&self) -> impl Iterator<Item = &MemoryMachine> {
+        self.replicas().iter().map(|replica| &replica.machine)
+    }
+
     pub fn is_running(&self) -> bool {
         self.running.is_some()
     }

@@ -18,6 +18,7 @@ struct Inner {
     values: Vec<Bytes>,
     snapshot: Option<(SnapshotMeta, Vec<Bytes>)>,
     installed: u64,
+    forgets: bool,
 }
 
 /// Keeps the payloads of all entries it applied. Clones are the same machine.
@@ -31,6 +32,11 @@ impl MemoryMachine {
 
     pub fn len(&self) -> usize {
         self.0.lock().values.len()
+    }
+
+    /// From now on payloads are not kept.
+    pub fn forget(&self) {
+        self.0.lock().forgets = true;
     }
 
     pub fn installed(&self) -> u64 {
@@ -74,6 +80,7 @@ impl RaftStateMachine<TypeConfig> for MemoryMachine {
                 inner.applied = Some(entry.log_id);
                 match entry.payload {
                     EntryPayload::Blank => {}
+                    EntryPayload::Normal(_) if inner.forgets => {}
                     EntryPayload::Normal(payload) => inner.values.push(payload.0),
                     EntryPayload::Membership(membership) => {
                         inner.membership = StoredMembership::new(Some(entry.log_id), membership);
