@@ -142,9 +142,17 @@ async fn watched(client: &mut Connection, other: &mut Connection) {
 async fn in_resp3(address: &str) {
     let mut client = Connection::open(address).await.unwrap();
     client.run("HELLO 3").await.unwrap();
-    play(&mut client, "HSET {3}h f v => 1\nMULTI => OK\nHGETALL {3}h => QUEUED\nGET {3}none => QUEUED").await;
+    play(
+        &mut client,
+        "HSET {3}h z 1 y 2 x 3 a 4 b 5 c 6 => 6
+         MULTI => OK
+         HGETALL {3}h => QUEUED
+         GET {3}none => QUEUED",
+    )
+    .await;
     let reply = client.run("EXEC").await.unwrap();
     assert!(matches!(reply.items(), [Value::Map(_), Value::Nil]), "{reply:?}");
+    assert_eq!(reply.to_string(), "[[z 1 y 2 x 3 a 4 b 5 c 6] nil]", "in the order of the hash");
 }
 
 /// Optimistic increments by many clients through both proxies: each that is told it happened, did.

@@ -2,6 +2,7 @@
 //!
 //! - [`Decoder`]: requests of a client, in place over the connection's read buffer.
 //! - [`encode`]: replies to a client.
+//! - [`items`]: the parts of an array, still encoded.
 //! - [`parse`]: replies looked into (merging of split commands, tests), on top of `redis-protocol`.
 //!
 //! Invariants: nothing is allocated from a declared count or length; no input panics.
@@ -9,6 +10,7 @@
 pub mod bulks;
 pub mod encode;
 pub mod inline;
+pub mod items;
 pub mod number;
 pub mod parse;
 pub mod reply;
@@ -16,6 +18,7 @@ pub mod request;
 
 pub use bulks::{Aggregate, Bulks};
 pub use encode::encode;
+pub use items::items;
 pub use parse::{ParseError, parse};
 pub use reply::{Protocol, Reply};
 pub use request::{Args, Decoded, Decoder, ProtocolError};

@@ -19,7 +19,6 @@ use crate::{
 pub(super) fn execute(front: &mut Front, transaction: Transaction, target: Option<Target>, call: Call) {
     let watched = front.session.watching.encode();
     let _ = watch::unwatch(front);
-    let protocol = front.session.protocol;
     let asker = Asker { db: 0, ..front.asker() };
     let spec = Id::Transaction.spec();
     let commands = Bytes::from(transaction.commands);
@@ -60,11 +59,8 @@ pub(super) fn execute(front: &mut Front, transaction: Transaction, target: Optio
         };
         let replies = match bytes {
             Ok(None) => Ok(Vec::new()),
-            Ok(Some(bytes)) => match resp::parse(&bytes, protocol) {
-                Ok(Some((Reply::Array(replies), _))) => Ok(replies),
-                // A key that is watched was changed, or the whole failed.
-                _ => Err(Reply::Raw(bytes)),
-            },
+            // Without items: a key that is watched was changed, or the whole failed.
+            Ok(Some(bytes)) => resp::items(&bytes).ok_or(Reply::Raw(bytes)),
             Err(error) => Err(Reply::error(error.to_string())),
         };
         let mut told = Vec::new();
@@ -105,7 +101,7 @@ pub(super) struct Executed {
     /// The commands on keys, in the form of a batch.
     pub commands: Bytes,
     /// Replies to them.
-    pub replies: Vec<Reply>,
+    pub replies: Vec<Bytes>,
     /// Replies to those that [`Later`] executed.
     pub told: Vec<Reply>,
     pub exec: Call,
@@ -134,7 +130,7 @@ pub(super) fn assemble(front: &mut Front, executed: Executed) -> Reply {
                 (
                     *spec,
                     command.and_then(Result::ok).map(|c| own_args(&c).to_vec()).unwrap_or_default(),
-                    replies.next(),
+                    replies.next().map(Reply::Raw),
                 )
             }
             Queued::Answered(spec, reply) => (*spec, Vec::new(), Some(reply.clone())),
