@@ -219,6 +219,26 @@ async fn frozen_leader_serves_nothing_stale() {
     assert_consistent(&mut report, &cluster).await;
 }
 
+// covers: R2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_waits_for_followers_that_are_late() {
+    const FROZEN: Duration = Duration::from_secs(3);
+    let mut cluster = TestCluster::start().await;
+    let mut client = cluster.connect().await;
+    assert_eq!(client.run("INCR late").await.unwrap().int(), Some(1));
+    let leader = cluster.leader_of("late").await;
+    let followers: Vec<_> = (1..=3).map(MemberId::storage).filter(|id| *id != leader).collect();
+    followers.iter().for_each(|id| cluster.pause(*id).unwrap());
+    let resume = async {
+        // How long they are frozen is the fault itself, not a wait for something.
+        tokio::time::sleep(FROZEN).await;
+        followers.iter().for_each(|id| cluster.resume(*id).unwrap());
+    };
+    let (reply, ()) = tokio::join!(client.run("INCR late"), resume);
+    assert_eq!(reply.unwrap().to_string(), "2", "a slow reply, no error");
+    assert_eq!(client.run("GET late").await.unwrap().to_string(), "2");
+}
+
 // covers: R1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wiped_node_rebuilds_from_its_peers() {

@@ -65,7 +65,8 @@ enum Role {
 
 /// A reply that waits for an entry.
 struct Waiting {
-    sink: Arc<ReplyQueue>,
+    /// `None`: who waited was told to ask again.
+    sink: Option<Arc<ReplyQueue>>,
     id: u64,
     session: u64,
     seq: u64,
@@ -77,7 +78,15 @@ struct Waiting {
 
 impl Waiting {
     fn answer(self) {
-        answer(&self.sink, self.id, self.replies, self.reads, self.aside);
+        if let Some(sink) = &self.sink {
+            answer(sink, self.id, self.replies, self.reads, self.aside);
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, hint: u64) {
+        if let Some(sink) = self.sink.take() {
+            sink.push(refused(self.id, refusal, hint, 0));
+        }
     }
 }
 
@@ -415,7 +424,7 @@ impl Evaluator {
             return answer(&sink, batch.id, replies, reads, aside);
         }
         let Batch { id, session, seq, .. } = batch;
-        let waiting = Waiting { sink, id, session, seq, replies, reads, aside };
+        let waiting = Waiting { sink: Some(sink), id, session, seq, replies, reads, aside };
         let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
         match self.in_flight.iter_mut().chain(ahead).find(|entry| entry.eid >= due) {
             Some(entry) => entry.waiting.push(waiting),
@@ -427,6 +436,7 @@ impl Evaluator {
     fn answer_served(&mut self) {
         for Served { sink, id, session, replies } in self.served.drain(..) {
             self.evaluated_seq.insert(session, 1);
+            let sink = Some(sink);
             self.waiting.push(Waiting { sink, id, session, seq: 1, replies, reads: None, aside: None });
         }
     }

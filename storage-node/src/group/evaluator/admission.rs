@@ -49,10 +49,14 @@ impl Evaluator {
         let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
         let entries = self.in_flight.iter_mut().chain(ahead).map(|entry| &mut entry.waiting);
         for waiting in entries.chain(std::iter::once(&mut self.waiting)) {
-            if let Some(first) = waiting.iter().find(|w| w.session == session && w.seq == seq) {
-                let (replies, aside) = (first.replies.clone(), first.aside.clone());
-                let (sink, id) = (incoming.sink, incoming.batch.id);
-                waiting.push(Waiting { sink, id, session, seq, replies, reads: None, aside });
+            if let Some(first) = waiting.iter_mut().find(|w| w.session == session && w.seq == seq) {
+                let (sink, id) = (Some(incoming.sink), incoming.batch.id);
+                if first.sink.is_none() {
+                    (first.sink, first.id, first.reads) = (sink, id, None);
+                } else {
+                    let (replies, aside) = (first.replies.clone(), first.aside.clone());
+                    waiting.push(Waiting { sink, id, session, seq, replies, reads: None, aside });
+                }
                 return;
             }
         }

@@ -9,7 +9,6 @@ use crate::{
     group::{
         effects::EffectsBuilder,
         execute::Clients,
-        inbox::refused,
         view::{Overlay, Written},
     },
     options::Reads,
@@ -23,9 +22,7 @@ impl Evaluator {
         self.drop_suspended(hint);
         self.in_flight.extend(self.ahead.take().map(|ahead| ahead.entry));
         let entries = self.in_flight.iter_mut().flat_map(|entry| entry.waiting.drain(..));
-        for waiting in entries.chain(self.waiting.drain(..)) {
-            waiting.sink.push(refused(waiting.id, refusal, hint, 0));
-        }
+        entries.chain(self.waiting.drain(..)).for_each(|mut waiting| waiting.refuse(refusal, hint));
         for incoming in self.backlog.drain(..) {
             incoming.refuse(Refusal::NotLeader, hint, 0);
         }

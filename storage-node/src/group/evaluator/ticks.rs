@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use proto::v1::Refusal;
 
 use super::{Evaluator, IDLE_TICK, Role, TICK};
-use crate::group::{inbox::refused, tracking, view::View};
+use crate::group::{tracking, view::View};
 
 /// Expired keys deleted per tick.
 const EXPIRE_PER_TICK: usize = 1000;
@@ -53,14 +53,14 @@ impl Evaluator {
         self.in_flight.is_empty() && self.clients.waiters.is_empty()
     }
 
-    /// Cut off from the quorum: the callers look for another leader. The entries stay in flight.
+    /// Cut off from the quorum: the callers look for another leader. The entries stay in flight, and what
+    /// wrote can be joined there by whoever comes back with it.
     fn release_stuck(&mut self) {
         self.clients.waiters.refuse_where(|_| Some(Refusal::NotLeader), 0, 0);
         let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
         for entry in self.in_flight.iter_mut().chain(ahead) {
-            for waiting in entry.waiting.drain(..) {
-                waiting.sink.push(refused(waiting.id, Refusal::UnknownOutcome, 0, 0));
-            }
+            entry.waiting.iter_mut().for_each(|waiting| waiting.refuse(Refusal::UnknownOutcome, 0));
+            entry.waiting.retain(|waiting| waiting.seq > 0);
         }
     }
 
