@@ -21,9 +21,22 @@ pub fn keys_of_slot(
     now_ms: u64,
     visit: &mut VisitKey<'_>,
 ) -> Result<(), StoreError> {
+    keys_of_slot_from(kv, slot, db, b"", now_ms, visit)
+}
+
+/// Likewise, from the key `first` on.
+pub fn keys_of_slot_from(
+    kv: &mut dyn Kv,
+    slot: Slot,
+    db: u8,
+    first: &[u8],
+    now_ms: u64,
+    visit: &mut VisitKey<'_>,
+) -> Result<(), StoreError> {
     let range = key::heads_of_slot(slot, db);
+    let from = [&range.from[..], first].concat();
     let mut failed = None;
-    kv.scan(&range.from, &range.to, &mut |stored, value| {
+    kv.scan(&from, &range.to, &mut |stored, value| {
         let Some(HeadKey { key, .. }) = key::parse_head(stored) else { return ControlFlow::Continue(()) };
         match record::peek(value) {
             Ok((kind, expiry_ms)) if expiry_ms.is_none_or(|when| now_ms < when) => visit(key, kind),
@@ -35,6 +48,49 @@ pub fn keys_of_slot(
         }
     })?;
     failed.map_or(Ok(()), Err)
+}
+
+/// The first key of `db` in `slot` that is `from` or behind it, expired or not.
+pub fn first_key_from(kv: &mut dyn Kv, slot: Slot, db: u8, from: &[u8]) -> Result<Option<Bytes>, StoreError> {
+    let range = key::heads_of_slot(slot, db);
+    let mut first = None;
+    kv.scan(&[&range.from[..], from].concat(), &range.to, &mut keep_key(&mut first))?;
+    Ok(first)
+}
+
+/// The last key of `db` in `slot` that begins with `prefix`, expired or not.
+pub fn last_key_with(
+    kv: &mut dyn Kv,
+    slot: Slot,
+    db: u8,
+    prefix: &[u8],
+) -> Result<Option<Bytes>, StoreError> {
+    let range = key::heads_of_slot(slot, db);
+    let from = [&range.from[..], prefix].concat();
+    let mut to = from.clone();
+    while to.pop_if(|byte| *byte == u8::MAX).is_some() {}
+    to.last_mut().into_iter().for_each(|byte| *byte += 1);
+    let mut last = None;
+    kv.scan_back(&from, &to, &mut keep_key(&mut last))?;
+    Ok(last)
+}
+
+fn keep_key(kept: &mut Option<Bytes>) -> impl FnMut(&[u8], &[u8]) -> ControlFlow<()> {
+    |stored, _| {
+        *kept = key::parse_head(stored).map(|head| Bytes::copy_from_slice(head.key));
+        ControlFlow::Break(())
+    }
+}
+
+/// The last slot with a pair of any database.
+pub fn last_used_slot(kv: &mut dyn Kv) -> Result<Option<Slot>, StoreError> {
+    let all = key::all_slots();
+    let mut last = None;
+    kv.scan_back(&all.from, &all.to, &mut |stored, _| {
+        last = stored.first_chunk().and_then(|number| Slot::new(u16::from_be_bytes(*number)));
+        ControlFlow::Break(())
+    })?;
+    Ok(last)
 }
 
 /// Number of keys of `db` in `slot`, expired ones that are not yet deleted included.

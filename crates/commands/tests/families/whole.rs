@@ -1,6 +1,6 @@
 //! Walks over many keys: SCAN, KEYS, RANDOMKEY, and the proxy's questions about one slot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::shard::Shard;
 use crate::support::text::show;
@@ -104,6 +104,36 @@ fn random_keys_differ() {
     let seen: BTreeSet<String> = (0..200).map(|_| show(&shard.run(&[b"RANDOMKEY"]))).collect();
     assert!(seen.len() > 100);
     assert!(seen.iter().all(|key| names.contains(key.trim_matches('"'))));
+}
+
+/// How often each of the keys is drawn, in `draws` per key.
+fn drawn(names: &[String], draws: usize) -> Vec<usize> {
+    let mut shard = Shard::default();
+    let mut times = BTreeMap::new();
+    for name in names {
+        shard.run(&[b"SET", name.as_bytes(), b"v"]);
+        times.insert(name.clone(), 0);
+    }
+    for _ in 0..names.len() * draws {
+        let Reply::Bulk(key) = shard.run(&[b"RANDOMKEY"]) else { panic!("a key") };
+        *times.get_mut(std::str::from_utf8(&key).unwrap()).expect("one of them") += 1;
+    }
+    times.into_values().collect()
+}
+
+#[test]
+fn random_keys_are_drawn_fairly() {
+    let named = |count: usize, tag: &str| (0..count).map(|i| format!("{tag}key:{i}")).collect::<Vec<_>>();
+    let few = drawn(&named(10, ""), 100);
+    assert!(few.iter().all(|times| (60..150).contains(times)), "{few:?}");
+    // Drawn by slot, of which some are found only as the next one.
+    let many = drawn(&named(3000, ""), 20);
+    let (never, most) = (many.iter().filter(|times| **times == 0).count(), many.iter().max());
+    assert!(never < 10 && most < Some(&200), "{never} never, one {most:?} times");
+    // More of one slot than are looked at.
+    let tagged = drawn(&named(5000, "{t}"), 20);
+    let (never, most) = (tagged.iter().filter(|times| **times == 0).count(), tagged.iter().max());
+    assert!(never < 50 && most < Some(&1000), "{never} never, one {most:?} times");
 }
 
 #[test]
