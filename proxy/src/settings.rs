@@ -90,7 +90,9 @@ static PARAMETERS: &[Parameter] = &[
     parameter("acllog-max-len", Kind::Number(Number::AclLogLen, 0, 1 << 20, false)),
     parameter("acl-pubsub-default", Kind::Words(Number::AclPubsubDefault, &["resetchannels", "allchannels"])),
     parameter("tracking-table-max-keys", Kind::Number(Number::TrackingTableKeys, 0, i64::MAX, false)),
-    // Deletion is always lazy below, keys never leave memory for the disk's sake: no effect here.
+    // Deletion is always lazy below, keys never leave memory for the disk's sake, and what is on the disk
+    // is compressed as the storage nodes say: no effect here.
+    parameter("list-compress-depth", Kind::Choice("0")),
     parameter("lazyfree-lazy-eviction", Kind::Choice("no")),
     parameter("lazyfree-lazy-expire", Kind::Choice("no")),
     parameter("lazyfree-lazy-server-del", Kind::Choice("no")),
@@ -110,7 +112,6 @@ static PARAMETERS: &[Parameter] = &[
     parameter("appendfsync", Kind::Fixed("always")),
     parameter("databases", Kind::Fixed("16")),
     parameter("activerehashing", Kind::Fixed("no")),
-    parameter("list-compress-depth", Kind::Fixed("0")),
     parameter("daemonize", Kind::Fixed("no")),
     parameter("io-threads", Kind::Fixed("1")),
     parameter("dir", Kind::Fixed("/")),

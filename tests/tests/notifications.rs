@@ -57,6 +57,8 @@ async fn what_happens_to_keys_is_told_at_every_proxy() {
         ("LPUSH n:list x", &["n:list lpush"]),
         ("RPOP n:list", &["n:list rpop", "n:list del"]),
         ("EVAL return{redis.call('set',KEYS[1],1),redis.call('del',KEYS[1])} 1 n:s", &["n:s set", "n:s del"]),
+        (r#"JSON.SET n:doc $ {"a":[]}"#, &["n:doc json.set"]),
+        ("JSON.ARRPOP n:doc $.a", &[]),
         ("SET n:gone 1 PX 1", &["n:gone set", "n:gone expire", "n:gone expired"]),
         ("RENAME {n}:a {n}:b", &[]),
         ("MSET {n}:a 1 {n}:c 2", &["{n}:a set", "{n}:c set"]),

@@ -134,6 +134,7 @@ fn lists_tell() {
         + LPOP k
         + RPUSH k more
         + LTRIM k 5 -5
+        + LTRIM k 0 -1
         + LMOVE k k LEFT RIGHT",
         elements.join(" ")
     ));

@@ -142,6 +142,11 @@ impl<'a, 'kv> ListEdit<'a, 'kv> {
         Ok(())
     }
 
+    /// Counts as a change, for those who watch, though the elements stay as they are.
+    pub fn touch(&mut self) {
+        self.changed |= !self.is_empty();
+    }
+
     /// Writes the head record if something changed; a list without elements is no key.
     pub fn save(mut self) -> Result<(), StoreError> {
         if !self.changed {

@@ -77,13 +77,18 @@ pub fn arrpop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
         return Err(JsonError::FormatNeedsPath.into());
     }
     let (key, order) = (args.at(0)?, Order::DeepestFirst);
-    let change =
-        Change { name: "json.arrpop", key, path: &path, wanted: Json::is_array, order, added_bytes: 0 };
+    // An empty array is changed, as RedisJSON sees it, if the path is of the older form.
+    let wanted = if path.is_legacy() { Json::is_array } else { has_items };
+    let change = Change { name: "json.arrpop", key, path: &path, wanted, order, added_bytes: 0 };
     let popped = change.apply(kv, cx, |value| match pop(items_mut(value)?, index) {
         Some(element) => format.reply(&element),
         None => Ok(Reply::Null),
     })?;
     popped.reply(&path, || no_path_or(path.text(), NOT_AN_ARRAY), |element| element)
+}
+
+fn has_items(value: &Json) -> bool {
+    items(value).is_some_and(|items| !items.is_empty())
 }
 
 /// JSON.ARRLEN key [path]

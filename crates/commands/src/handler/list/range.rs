@@ -46,6 +46,7 @@ pub fn ltrim(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let kept = range(start, stop, len);
     list.drop(End::Back, len - kept.end)?;
     list.drop(End::Front, kept.start)?;
+    list.touch();
     list.save()?;
     if len > 0 {
         keyspace.announce_taken(args.at(0)?, Event::list("ltrim"))?;
