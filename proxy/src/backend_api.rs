@@ -80,6 +80,11 @@ pub trait Submit {
     /// Groups this proxy is announced as the master of, ascending by first slot.
     fn fronted_groups(&self) -> Vec<GroupId>;
 
+    /// Those whose keys are here for who reads on the cluster listener: of a replica, its master's.
+    fn seen_groups(&self) -> Vec<GroupId> {
+        self.fronted_groups()
+    }
+
     /// Which keys are namespaces; `None`: none is.
     fn namespaces(&self) -> Option<Arc<Namespaces>> {
         None

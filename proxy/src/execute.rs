@@ -80,7 +80,9 @@ impl Front {
             Ok(spec) => {
                 admitted = Some(spec);
                 if let Some(refusal) = self.busy(spec, &argv[1..]) {
-                    return self.refuse_busy(spec, &refusal);
+                    self.refuse_command(Some(spec), &refusal.into());
+                    self.session.command_ended(None);
+                    return Verdict::Done;
                 }
                 if let Some(until_ms) = self.held_until(spec, &argv[1..], promise) {
                     return Verdict::Paused { until_ms };
@@ -91,15 +93,7 @@ impl Front {
                     self.dispatch(argv, Call { spec, started_us, in_capitals });
                 }
             }
-            Err(reply) => {
-                if let Some(transaction) = &mut self.session.transaction {
-                    transaction.refuse();
-                }
-                if let Some(spec) = commands::named(argv) {
-                    self.conn.worker.stats().rejected(spec);
-                }
-                self.reply(&reply);
-            }
+            Err(reply) => self.refuse_command(commands::named(argv), &reply),
         }
         self.session.command_ended(admitted);
         Verdict::Done
@@ -140,18 +134,20 @@ impl Front {
         shared.running.refusal(shared.now_ms(), limit_ms, concerns)
     }
 
-    fn refuse_busy(&mut self, spec: &Spec, refusal: &CommandError) -> Verdict {
-        self.conn.worker.stats().rejected(spec);
-        if spec.id == Id::Exec && self.session.transaction.is_some() {
-            local::abort(self, refusal);
-        } else {
-            if let Some(transaction) = &mut self.session.transaction {
-                transaction.refuse();
-            }
-            self.reply(&Reply::Error(refusal.text().into_owned().into()));
+    /// A command that is not executed spoils the transaction that it is part of; EXEC ends it.
+    fn refuse_command(&mut self, spec: Option<&'static Spec>, refusal: &Reply) {
+        if let Some(spec) = spec {
+            self.conn.worker.stats().rejected(spec);
         }
-        self.session.command_ended(None);
-        Verdict::Done
+        match (spec.map(|spec| spec.id), refusal) {
+            (Some(Id::Exec), Reply::Error(why)) => local::abort(self, why),
+            _ => {
+                if let Some(transaction) = &mut self.session.transaction {
+                    transaction.refuse();
+                }
+                self.reply(refusal);
+            }
+        }
     }
 
     fn held_until(&self, spec: &Spec, args: &[&[u8]], promise: Option<bool>) -> Option<u64> {
@@ -281,11 +277,12 @@ impl Front {
         token
     }
 
-    /// The groups that broadcast commands mean.
-    pub fn view(&self) -> Vec<GroupId> {
+    /// The groups that broadcast commands mean; those that write concern no node but their master.
+    pub fn view(&self, writes: bool) -> Vec<GroupId> {
         let backend = &self.conn.worker.backend;
         match self.session.side {
-            Side::Cluster => backend.fronted_groups(),
+            Side::Cluster if writes => backend.fronted_groups(),
+            Side::Cluster => backend.seen_groups(),
             Side::Plain => backend.groups(),
         }
     }
@@ -460,7 +457,7 @@ impl Front {
 
     /// Every group in view.
     fn broadcast(&mut self, args: &[&[u8]], call: Call, merge: Merge) {
-        let groups = self.view();
+        let groups = self.view(call.spec.is_write());
         if groups.is_empty() {
             let reply = self.without_groups(call.spec, merge);
             return self.reply(&reply);
@@ -489,7 +486,7 @@ impl Front {
         let Some(cursor) = args.first().and_then(|text| scan::parse_cursor(text)) else {
             return self.reply(&CommandError::InvalidCursor.into());
         };
-        let view = self.view();
+        let view = self.view(false);
         if view.is_empty() {
             return self.reply(&self.without_groups(call.spec, Merge::Scan));
         }

@@ -49,6 +49,17 @@ async fn transactions_are_atomic() {
          MULTI => OK
          EXEC => []
          MULTI => OK
+         EXEC now => -EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command
+         SET {t}a 2 => OK
+         EXEC => -ERR EXEC without MULTI
+         ACL SETUSER nx on nopass ~* +@all -exec => OK
+         AUTH nx any => OK
+         MULTI => OK
+         EXEC => -EXECABORT Transaction discarded because of: NOPERM User nx has no permissions to run the 'exec' command
+         DISCARD => -ERR DISCARD without MULTI
+         AUTH default any => OK
+         ACL DELUSER nx => 1
+         MULTI => OK
          SELECT 3 => QUEUED
          SET {t}db three => QUEUED
          EXEC => [OK OK]

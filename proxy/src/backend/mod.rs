@@ -41,7 +41,7 @@ use tokio::{
     task::spawn_local,
     time::{Instant, sleep},
 };
-use topology::{GroupId, Namespaces, ProxyId, Slot, StoreId};
+use topology::{GroupId, Namespaces, Proxy, ProxyId, Slot, StoreId};
 
 pub use self::{
     announced::{Announced, Relation},
@@ -174,8 +174,15 @@ impl Submit for Backend {
 
     fn fronted_groups(&self) -> Vec<GroupId> {
         let routes = self.routes();
-        let fronts = routes.state.proxies.get(&self.me).map_or(&[][..], |p| &p.fronts);
-        routes.groups().iter().map(|g| g.id).filter(|id| fronts.contains(id)).collect()
+        fronted_by(&routes, routes.state.proxies.get(&self.me))
+    }
+
+    fn seen_groups(&self) -> Vec<GroupId> {
+        let routes = self.routes();
+        let proxies = &routes.state.proxies;
+        let myself = proxies.get(&self.me);
+        let followed = myself.filter(|me| me.fronts.is_empty()).and_then(|me| me.master_id.as_ref());
+        fronted_by(&routes, followed.map_or(myself, |master| proxies.get(master)))
     }
 
     fn namespaces(&self) -> Option<Arc<Namespaces>> {
@@ -407,6 +414,12 @@ pub fn deliver(answers: impl Iterator<Item = (Sink, Result<Bytes, RouteError>)>,
     for (_, target) in to_flush {
         target.flush();
     }
+}
+
+/// In slot order.
+fn fronted_by(routes: &Routes, proxy: Option<&Proxy>) -> Vec<GroupId> {
+    let fronts = proxy.map_or(&[][..], |proxy| &proxy.fronts);
+    routes.groups().iter().map(|group| group.id).filter(|id| fronts.contains(id)).collect()
 }
 
 fn address_of(target: &Rc<dyn ReplyTarget>) -> usize {

@@ -60,7 +60,7 @@ impl Later {
             replicas: Asking::of(front),
             asker: front.asker(),
             side: front.session.side,
-            view: front.view(),
+            view: front.view(false),
             cluster: worker.cluster.clone(),
             librarian: Librarian::of(front),
             worker,

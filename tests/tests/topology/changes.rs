@@ -145,6 +145,7 @@ async fn replicating(addresses: &[String]) {
     assert!(again.starts_with("-ERR"), "{again}");
     assert_eq!(ask(&addresses[3], "CLUSTER ADDSLOTS 1").await, "-ERR Please use ADDSLOTS only with masters.");
     roles(&addresses[0], &addresses[3]).await;
+    keys_of_a_replica(&addresses[0], &addresses[3]).await;
     must(&addresses[3], "CLUSTER FAILOVER").await;
     roles(&addresses[3], &addresses[0]).await;
     let seen = nodes(&addresses[1]).await;
@@ -153,6 +154,19 @@ async fn replicating(addresses: &[String]) {
     must(&addresses[0], "CLUSTER FAILOVER FORCE").await;
     assert!(ask(&addresses[0], "CLUSTER BUMPEPOCH").await.starts_with("STILL "));
     assert!(ask(&addresses[1], "CLUSTER BUMPEPOCH").await.starts_with("BUMPED "));
+}
+
+/// A replica shows the keys of its master, and does not remove them.
+async fn keys_of_a_replica(master: &str, replica: &str) {
+    // Of slot 5061.
+    must(master, "SET bar kept").await;
+    for command in ["DBSIZE", "KEYS *", "SCAN 0 COUNT 1000", "RANDOMKEY", "CLUSTER COUNTKEYSINSLOT 5061"] {
+        let (shown, expected) = (ask(replica, command).await, ask(master, command).await);
+        assert!(shown == expected && !["0", "[]", "nil"].contains(&shown.as_str()), "{command}: {shown}");
+    }
+    assert!(text(replica, "INFO keyspace").await.contains("db0:keys="));
+    assert_eq!(ask(replica, "FLUSHALL").await, "-READONLY You can't write against a read only replica.");
+    assert_eq!(ask(master, "DEL bar").await, "1");
 }
 
 /// What a master and its replica say of themselves.

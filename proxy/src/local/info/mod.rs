@@ -57,7 +57,7 @@ pub struct Inquiry {
 impl Inquiry {
     pub fn of(front: &Front) -> Self {
         Self {
-            in_view: front.view(),
+            in_view: front.view(false),
             worker: front.conn.worker.clone(),
             client: front.conn.info.clone(),
             side: front.session.side,

@@ -18,11 +18,12 @@ use crate::{
     local::{cluster::Changer, tracking, watch},
 };
 
-/// EXEC cannot be executed: the transaction is gone.
-pub fn abort(front: &mut Front, why: &CommandError) {
+/// EXEC is refused: the transaction is gone.
+pub fn abort(front: &mut Front, why: &[u8]) {
     take(front);
     let _ = watch::unwatch(front);
-    let text = [b"EXECABORT Transaction discarded because of: ", &why.text()[..]].concat();
+    let why = why.strip_prefix(b"ERR ").unwrap_or(why);
+    let text = [b"EXECABORT Transaction discarded because of: ", why].concat();
     front.reply(&Reply::Error(text.into()));
 }
 
@@ -115,7 +116,7 @@ fn say_what_is_cached(front: &mut Front, transaction: &mut Transaction, exec: &'
 /// group has to have them all.
 fn set_apart(front: &mut Front, transaction: &mut Transaction) {
     let keyed = transaction.queued.iter().filter(|queued| matches!(queued, Queued::Keyed(_))).count();
-    let (view, groups) = (front.view(), front.conn.worker.backend.groups().len());
+    let (view, groups) = (front.view(transaction.writes), front.conn.worker.backend.groups().len());
     let is_alone = keyed == 1 && front.session.watching.len() == 0;
     if !transaction.whole || !is_alone || view.is_empty() || groups == 1 {
         return;
