@@ -3,11 +3,14 @@
 
 use std::collections::HashSet;
 
+use local_cluster::{Config, Role};
 use miraft_tests::{cluster::TestCluster, resp::Connection};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_values() {
-    let cluster = TestCluster::start().await;
+    // Each must be done in the end, however slow the machine is.
+    let patient = (Role::Proxy, "deadline_ms".to_owned(), "40000".to_owned());
+    let cluster = TestCluster::start_with(|config| Config { options: vec![patient], ..config }).await;
     let mut connection = cluster.connect().await;
     for mebibytes in [1, 8, 64] {
         let value: Vec<u8> = (0..mebibytes << 20).map(|at: u32| (at ^ (at >> 11)) as u8).collect();
@@ -18,6 +21,12 @@ async fn large_values() {
         assert!(read.bytes() == Some(value.as_slice()), "{mebibytes} MiB differ");
     }
     assert_eq!(connection.run("DEL large:k").await.unwrap().int(), Some(1));
+    // Nodes stand still for so long that leases end.
+    for _ in 0..4 {
+        let grown = connection.run("SETRANGE large:k 100000000 x").await.unwrap();
+        assert_eq!(grown.to_string(), "100000001", "a slow reply, no error");
+        assert_eq!(connection.run("DEL large:k").await.unwrap().int(), Some(1));
+    }
 }
 
 /// Walks over 100,000 keys, some in memory and some on disk, find each key once, and the cluster
