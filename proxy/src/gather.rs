@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use commands::Merge;
 use resp::{
-    Protocol, Reply, encode,
+    Protocol, Reply,
     encode::{put_head, put_int, put_null},
 };
 use smallvec::SmallVec;
@@ -66,7 +66,7 @@ impl Gather {
             Merge::Sum => sum(parts.iter().map(|p| &p.reply)),
             Merge::Concat => concat(parts.iter().map(|p| &p.reply)),
             Merge::RandomKey => self.any_key(&parts),
-            Merge::ByKeyOrder => by_key_order(&parts, self.protocol),
+            Merge::ByKeyOrder => by_key_order(&parts),
             // Goes from group to group instead (`scan`).
             Merge::Scan => malformed(),
         })
@@ -155,22 +155,20 @@ pub fn split_array(reply: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(count).ok()?, reply.get(end + 2..)?))
 }
 
-fn by_key_order(parts: &[Part], protocol: Protocol) -> Bytes {
+fn by_key_order(parts: &[Part]) -> Bytes {
     let total: usize = parts.iter().map(|p| p.positions.len()).sum();
-    let mut whole = vec![Reply::Null; total];
+    let mut whole = vec![Bytes::new(); total];
     for part in parts {
-        let Ok(Some((Reply::Array(items), _))) = resp::parse(&part.reply, protocol) else {
+        let Some(items) = resp::items(&part.reply).filter(|items| items.len() == part.positions.len()) else {
             return malformed();
         };
-        if items.len() != part.positions.len() {
-            return malformed();
-        }
         for (&at, item) in part.positions.iter().zip(items) {
             whole[at as usize] = item;
         }
     }
-    let mut out = Vec::new();
-    encode(&Reply::Array(whole), protocol, &mut out);
+    let mut out = Vec::with_capacity(whole.iter().map(Bytes::len).sum::<usize>() + 16);
+    put_head(&mut out, b'*', total);
+    whole.iter().for_each(|item| out.extend_from_slice(item));
     out.into()
 }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use crate::key::{self, HeadKey};
+use crate::key::{self, HeadKey, KeyBuf};
 use crate::kv::{EXPIRING, Kv, KvMut, SHARDS, StoreError, databases};
 use crate::record::{self, Type};
 use topology::{SLOT_COUNT, Slot};
@@ -34,7 +34,8 @@ pub fn keys_of_slot_from(
     visit: &mut VisitKey<'_>,
 ) -> Result<(), StoreError> {
     let range = key::heads_of_slot(slot, db);
-    let from = [&range.from[..], first].concat();
+    let mut from = KeyBuf::from_slice(&range.from);
+    from.extend_from_slice(first);
     let mut failed = None;
     kv.scan(&from, &range.to, &mut |stored, value| {
         let Some(HeadKey { key, .. }) = key::parse_head(stored) else { return ControlFlow::Continue(()) };

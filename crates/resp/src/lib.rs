@@ -3,7 +3,7 @@
 //! - [`Decoder`]: requests of a client, in place over the connection's read buffer.
 //! - [`encode`]: replies to a client.
 //! - [`items`]: the parts of an array, still encoded.
-//! - [`parse`]: replies looked into (merging of split commands, tests), on top of `redis-protocol`.
+//! - [`parse`]: replies looked into (where the proxy acts by them, tests), on top of `redis-protocol`.
 //!
 //! Invariants: nothing is allocated from a declared count or length; no input panics.
 

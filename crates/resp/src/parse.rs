@@ -1,4 +1,4 @@
-//! Replies looked into, by the `redis-protocol` crate: for merging the parts of a split command and
+//! Replies looked into, by the `redis-protocol` crate: for the proxy, where it acts by them, and
 //! for tests. Not for untrusted peers: nesting costs stack, and a RESP3 map loses its order.
 
 use bytes::Bytes;

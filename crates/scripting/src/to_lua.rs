@@ -4,11 +4,12 @@
 //! them as tables with one field that tells what they are, and its null is `nil`.
 
 use mlua::{Lua, Result, Table, Value};
-use resp::{Aggregate, Bulks, Protocol, Reply};
+use resp::{Aggregate, Protocol, Reply};
 
 /// The value of a reply that is no error.
 pub fn value(lua: &Lua, reply: &Reply, protocol: Protocol) -> Result<Value> {
     let resp3 = protocol == Protocol::Resp3;
+    let inner = |item| value(lua, item, protocol);
     match reply {
         Reply::Int(number) => Ok(Value::Number(*number as f64)),
         Reply::Bulk(text) => string(lua, text),
@@ -16,16 +17,22 @@ pub fn value(lua: &Lua, reply: &Reply, protocol: Protocol) -> Result<Value> {
         Reply::Status(text) => tagged(lua, "ok", string(lua, text)?),
         Reply::Error(text) => Ok(Value::Table(reply_error(lua, text)?)),
         Reply::Null | Reply::NullArray => Ok(if resp3 { Value::Nil } else { Value::Boolean(false) }),
-        Reply::Array(items) | Reply::Push(items) => array(lua, items, protocol),
-        Reply::Set(items) if resp3 => set(lua, items, protocol),
-        Reply::Set(items) => array(lua, items, protocol),
-        Reply::Map(pairs) if resp3 => map(lua, pairs, protocol),
-        Reply::Map(pairs) => flat(lua, pairs, protocol),
-        Reply::Bulks(aggregate, bulks) => match aggregate {
-            Aggregate::Set if resp3 => strings_set(lua, bulks),
-            Aggregate::Map if resp3 => strings_map(lua, bulks),
-            _ => strings(lua, bulks),
-        },
+        Reply::Set(items) if resp3 => set(lua, items.len(), items.iter().map(inner)),
+        Reply::Array(items) | Reply::Push(items) | Reply::Set(items) => {
+            array(lua, items.len(), items.iter().map(inner))
+        }
+        Reply::Map(pairs) => {
+            let (len, items) = (pairs.len() * 2, pairs.iter().flat_map(|(key, item)| [key, item]).map(inner));
+            if resp3 { map(lua, len, items) } else { array(lua, len, items) }
+        }
+        Reply::Bulks(aggregate, bulks) => {
+            let (len, items) = (bulks.len(), bulks.iter().map(|text| string(lua, text)));
+            match aggregate {
+                Aggregate::Set if resp3 => set(lua, len, items),
+                Aggregate::Map if resp3 => map(lua, len, items),
+                _ => array(lua, len, items),
+            }
+        }
         Reply::Double(number) if resp3 => tagged(lua, "double", Value::Number(*number)),
         Reply::Double(number) => {
             let mut text = Vec::new();
@@ -69,65 +76,35 @@ fn tagged(lua: &Lua, tag: &str, inner: Value) -> Result<Value> {
     Ok(Value::Table(table))
 }
 
-fn array(lua: &Lua, items: &[Reply], protocol: Protocol) -> Result<Value> {
-    let table = lua.create_table_with_capacity(items.len(), 0)?;
-    for (at, item) in items.iter().enumerate() {
-        table.raw_set(at + 1, value(lua, item, protocol)?)?;
+fn array(lua: &Lua, len: usize, items: impl Iterator<Item = Result<Value>>) -> Result<Value> {
+    let table = lua.create_table_with_capacity(len, 0)?;
+    for (at, item) in items.enumerate() {
+        table.raw_set(at + 1, item?)?;
     }
     Ok(Value::Table(table))
 }
 
-fn flat(lua: &Lua, pairs: &[(Reply, Reply)], protocol: Protocol) -> Result<Value> {
-    let table = lua.create_table_with_capacity(pairs.len() * 2, 0)?;
-    for (at, item) in pairs.iter().flat_map(|(key, item)| [key, item]).enumerate() {
-        table.raw_set(at + 1, value(lua, item, protocol)?)?;
-    }
-    Ok(Value::Table(table))
-}
-
-fn map(lua: &Lua, pairs: &[(Reply, Reply)], protocol: Protocol) -> Result<Value> {
-    let table = lua.create_table_with_capacity(0, pairs.len())?;
-    for (key, item) in pairs {
-        let key = value(lua, key, protocol)?;
+/// Of keys and values in turns.
+fn map(lua: &Lua, len: usize, mut items: impl Iterator<Item = Result<Value>>) -> Result<Value> {
+    let table = lua.create_table_with_capacity(0, len / 2)?;
+    while let (Some(key), Some(item)) = (items.next(), items.next()) {
+        let (key, item) = (key?, item?);
         if !matches!(key, Value::Nil) {
-            table.raw_set(key, value(lua, item, protocol)?)?;
+            table.raw_set(key, item)?;
         }
     }
     tagged(lua, "map", Value::Table(table))
 }
 
-fn set(lua: &Lua, items: &[Reply], protocol: Protocol) -> Result<Value> {
-    let table = lua.create_table_with_capacity(0, items.len())?;
-    for item in items {
-        let member = value(lua, item, protocol)?;
+fn set(lua: &Lua, len: usize, items: impl Iterator<Item = Result<Value>>) -> Result<Value> {
+    let table = lua.create_table_with_capacity(0, len)?;
+    for member in items {
+        let member = member?;
         if !matches!(member, Value::Nil) {
             table.raw_set(member, true)?;
         }
     }
     tagged(lua, "set", Value::Table(table))
-}
-
-fn strings(lua: &Lua, bulks: &Bulks) -> Result<Value> {
-    let table = lua.create_table_with_capacity(bulks.len(), 0)?;
-    for (at, text) in bulks.iter().enumerate() {
-        table.raw_set(at + 1, string(lua, text)?)?;
-    }
-    Ok(Value::Table(table))
-}
-
-fn strings_set(lua: &Lua, bulks: &Bulks) -> Result<Value> {
-    let table = lua.create_table_with_capacity(0, bulks.len())?;
-    bulks.iter().try_for_each(|text| table.raw_set(string(lua, text)?, true))?;
-    tagged(lua, "set", Value::Table(table))
-}
-
-fn strings_map(lua: &Lua, bulks: &Bulks) -> Result<Value> {
-    let table = lua.create_table_with_capacity(0, bulks.len() / 2)?;
-    let mut texts = bulks.iter();
-    while let (Some(key), Some(item)) = (texts.next(), texts.next()) {
-        table.raw_set(string(lua, key)?, string(lua, item)?)?;
-    }
-    tagged(lua, "map", Value::Table(table))
 }
 
 fn verbatim(lua: &Lua, format: &[u8; 3], text: &[u8]) -> Result<Value> {

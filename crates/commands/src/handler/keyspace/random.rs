@@ -21,102 +21,78 @@ const SAMPLE_MAX: u64 = 128;
 const ENDS_ONE_IN: u64 = 256;
 
 pub fn randomkey(kv: &mut dyn Kv, _: &Args<'_>, cx: &Cx) -> Outcome {
-    let mut random = Random::new(cx.seed);
-    let mut choice = Choice::default();
-    if kv.key_count(cx.db) <= FEW_KEYS {
+    let mut draw = Draw { kv, cx, random: Random::new(cx.seed), key: None, seen: 0 };
+    if draw.kv.key_count(cx.db) <= FEW_KEYS {
         let mut from = 0;
-        while let Some(slot) = slots::next_used_slot(kv, from, SLOT_COUNT, cx.db)? {
-            choice.among(kv, slot, &mut random, cx)?;
+        while let Some(slot) = slots::next_used_slot(draw.kv, from, SLOT_COUNT, cx.db)? {
+            draw.look(slot, b"")?;
             from = slot.number() + 1;
         }
-        return Ok(choice.reply());
+    } else {
+        draw.by_slot()?;
     }
-    let first = slots::next_used_slot(kv, 0, SLOT_COUNT, cx.db)?;
-    let (Some(first), Some(last)) = (first, slots::last_used_slot(kv)?) else { return Ok(Reply::Null) };
-    let slot_count = u64::from(last.number() - first.number()) + 1;
-    let mut drawn = first.number();
-    for _ in 0..DRAWS {
-        drawn = first.number() + random.below(slot_count) as u16;
-        if let Some(slot) = slots::next_used_slot(kv, drawn, drawn + 1, cx.db)?
-            && choice.of_slot(kv, slot, &mut random, cx)?
-        {
-            return Ok(choice.reply());
-        }
-    }
-    for (mut from, end) in [(drawn, SLOT_COUNT), (0, drawn)] {
-        while let Some(slot) = slots::next_used_slot(kv, from, end, cx.db)? {
-            if choice.of_slot(kv, slot, &mut random, cx)? {
-                return Ok(choice.reply());
-            }
-            from = slot.number() + 1;
-        }
-    }
-    Ok(Reply::Null)
+    Ok(draw.key.map_or(Reply::Null, Reply::Bulk))
 }
 
-/// One of the live keys that were seen, each as likely.
-#[derive(Default)]
-struct Choice {
+/// Draws one of the live keys that it sees, each as likely.
+struct Draw<'a> {
+    kv: &'a mut dyn Kv,
+    cx: &'a Cx,
+    random: Random,
     key: Option<Bytes>,
     seen: u64,
 }
 
-impl Choice {
-    fn reply(self) -> Reply {
-        self.key.map_or(Reply::Null, Reply::Bulk)
+impl Draw<'_> {
+    fn by_slot(&mut self) -> Result<(), CommandError> {
+        let first = slots::next_used_slot(self.kv, 0, SLOT_COUNT, self.cx.db)?;
+        let (Some(first), Some(last)) = (first, slots::last_used_slot(self.kv)?) else { return Ok(()) };
+        let slot_count = u64::from(last.number() - first.number()) + 1;
+        let mut drawn = first.number();
+        for _ in 0..DRAWS {
+            drawn = first.number() + self.random.below(slot_count) as u16;
+            if let Some(slot) = Slot::new(drawn)
+                && self.of_slot(slot)?
+            {
+                return Ok(());
+            }
+        }
+        for (mut from, end) in [(drawn, SLOT_COUNT), (0, drawn)] {
+            while let Some(slot) = slots::next_used_slot(self.kv, from, end, self.cx.db)? {
+                if self.of_slot(slot)? {
+                    return Ok(());
+                }
+                from = slot.number() + 1;
+            }
+        }
+        Ok(())
     }
 
-    /// Looks at a slot; whether there is a key. Where there are many, at some of them from a random one on.
-    fn of_slot(
-        &mut self,
-        kv: &mut dyn Kv,
-        slot: Slot,
-        random: &mut Random,
-        cx: &Cx,
-    ) -> Result<bool, CommandError> {
-        let is_all = self.among(kv, slot, random, cx)?;
-        if !is_all && let Some(start) = descend(kv, slot, random, cx)? {
-            let mut further = Self::default();
-            further.among_next(kv, slot, &start, SAMPLE_MAX, random, cx)?;
-            if further.key.is_some() {
-                *self = further;
-            }
+    /// Draws a key of a slot; whether there is one. Where there are many, from those behind a random one.
+    fn of_slot(&mut self, slot: Slot) -> Result<bool, CommandError> {
+        if self.look(slot, b"")? == SAMPLE_MAX
+            && let Some(start) = descend(self.kv, slot, &mut self.random, self.cx)?
+        {
+            let among_first = self.key.take();
+            self.seen = 0;
+            self.look(slot, &start)?;
+            self.key = self.key.take().or(among_first);
         }
         Ok(self.key.is_some())
     }
 
-    /// Looks at the keys of a slot, or the first of them; whether these are all.
-    fn among(
-        &mut self,
-        kv: &mut dyn Kv,
-        slot: Slot,
-        random: &mut Random,
-        cx: &Cx,
-    ) -> Result<bool, CommandError> {
-        let before = self.seen;
-        self.among_next(kv, slot, b"", SAMPLE_MAX, random, cx)?;
-        Ok(self.seen - before < SAMPLE_MAX)
-    }
-
-    /// Looks at up to `limit` keys of a slot from `start` on.
-    fn among_next(
-        &mut self,
-        kv: &mut dyn Kv,
-        slot: Slot,
-        start: &[u8],
-        limit: u64,
-        random: &mut Random,
-        cx: &Cx,
-    ) -> Result<(), CommandError> {
-        let end = self.seen + limit;
-        slots::keys_of_slot_from(kv, slot, cx.db, start, cx.now_ms, &mut |key, _| {
-            self.seen += 1;
-            if random.below(self.seen) == 0 {
-                self.key = Some(Bytes::copy_from_slice(key));
+    /// Looks at the keys of a slot from `start` on, but not at too many; at how many.
+    fn look(&mut self, slot: Slot, start: &[u8]) -> Result<u64, CommandError> {
+        let Self { kv, cx, random, key: drawn, seen } = self;
+        let before = *seen;
+        slots::keys_of_slot_from(*kv, slot, cx.db, start, cx.now_ms, &mut |key, _| {
+            *seen += 1;
+            if random.below(*seen) == 0 {
+                *drawn = Some(Bytes::copy_from_slice(key));
             }
-            if self.seen < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if *seen - before < SAMPLE_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        Ok(())
+        Ok(*seen - before)
     }
 }
 
@@ -142,9 +118,9 @@ fn descend(kv: &mut dyn Kv, slot: Slot, random: &mut Random, cx: &Cx) -> Result<
         let drawn = low + random.below(u64::from(high.saturating_sub(low)) + 1) as u8;
         let wanted = [&first[..common], &[drawn]].concat();
         let Some(next) = slots::first_key_from(kv, slot, cx.db, &wanted)? else { return Ok(None) };
-        prefix = next.get(..=common).map(<[u8]>::to_vec).unwrap_or_default();
-        if prefix.is_empty() {
-            return Ok(Some(next));
+        match next.get(..=common) {
+            Some(longer) => prefix = longer.to_vec(),
+            None => return Ok(Some(next)),
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-use datatypes::collection::sorted::{Place, VisitAll};
+use datatypes::collection::sorted::{Place, VisitAll, collect};
 use datatypes::{Kv, Scored, SortedSet};
 
 use super::SortedSetError;
@@ -88,11 +87,7 @@ impl Query {
 
     /// The elements, in the order in which they are answered.
     pub fn run(&self, kv: &mut dyn Kv, set: &SortedSet) -> Result<Vec<Scored>, CommandError> {
-        let mut found = Vec::new();
-        self.each(kv, set, &mut |member, score| {
-            found.push(Scored { member: Bytes::copy_from_slice(member), score });
-        })?;
-        Ok(found)
+        collect(|visit| self.each(kv, set, visit))
     }
 
     /// Visits them.

@@ -26,7 +26,7 @@ mod tests;
 
 pub use edit::SortedEdit;
 pub use place::Place;
-pub use read::{SortedSet, VisitAll, VisitScored};
+pub use read::{SortedSet, VisitAll, VisitScored, collect};
 pub use score::decode as decode_score;
 
 use bytes::Bytes;

@@ -147,9 +147,8 @@ impl SortedSet {
     }
 }
 
-fn collect(
-    visit_all: impl FnOnce(&mut VisitAll<'_>) -> Result<(), StoreError>,
-) -> Result<Vec<Scored>, StoreError> {
+/// What is visited.
+pub fn collect<E>(visit_all: impl FnOnce(&mut VisitAll<'_>) -> Result<(), E>) -> Result<Vec<Scored>, E> {
     let mut found = Vec::new();
     visit_all(&mut |member, score| found.push(Scored { member: Bytes::copy_from_slice(member), score }))?;
     Ok(found)
