@@ -26,7 +26,6 @@ const OP_PUT: u8 = 1;
 const OP_DELETE: u8 = 2;
 const OP_DELETE_RANGE: u8 = 3;
 const HEAD_BYTES: usize = 17;
-const COUNT_BYTES: usize = 9;
 
 /// The entry cannot be read: damage, or a build that is too old.
 #[derive(Debug, thiserror::Error)]
@@ -161,12 +160,6 @@ impl EffectsBuilder {
             slots: std::mem::take(&mut self.slots),
             namespaces: std::mem::take(&mut self.namespaces),
         }
-    }
-
-    /// By how much it changes the count of each database.
-    pub fn counts(&self) -> impl Iterator<Item = (u8, i64)> {
-        let (counts, _) = self.counts.as_chunks::<COUNT_BYTES>();
-        counts.iter().map(|[db, delta @ ..]| (*db, i64::from_le_bytes(*delta)))
     }
 
     /// Forgets the operations and counts added since `mark`; no session ended since.

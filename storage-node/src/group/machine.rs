@@ -1,6 +1,6 @@
 //! The state machine as openraft drives it: apply, checkpoint, snapshot.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
@@ -9,11 +9,16 @@ use raft_rocks::{
     SnapshotMeta, StoredMembership, TypeConfig,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     Shared,
     state::{Applied, GroupState},
 };
 use crate::engine::Engine;
+
+/// A flush that RocksDB refused (the disk may be full) is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Where work that may block on the disk runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +48,18 @@ pub struct StateMachine {
     flushing: Arc<tokio::sync::Mutex<()>>,
     /// What survives a crash without the log: the log may be purged up to here.
     durable: Arc<Mutex<Applied>>,
+    stop: CancellationToken,
 }
 
 impl StateMachine {
-    pub(super) fn new(shared: Arc<Shared>, engine: Engine, blocking: Blocking) -> Self {
-        let durable = shared.state.lock().applied.clone();
-        Self { shared, engine, blocking, flushing: Arc::default(), durable: Arc::new(Mutex::new(durable)) }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        engine: Engine,
+        blocking: Blocking,
+        stop: CancellationToken,
+    ) -> Self {
+        let durable = Arc::new(Mutex::new(shared.state.lock().applied.clone()));
+        Self { shared, engine, blocking, flushing: Arc::default(), durable, stop }
     }
 
     /// Makes the present state durable.
@@ -61,40 +72,63 @@ impl StateMachine {
         Ok(())
     }
 
-    /// Hands the delta to RocksDB. The caller holds `flushing`.
+    /// Hands everything applied by now to RocksDB; where the state stood then. The caller holds `flushing`.
     async fn flush(&self) -> io::Result<Applied> {
-        let (job, applied) = {
-            let mut state = self.shared.state.lock();
-            (state.start_flush(), state.applied.clone())
-        };
-        if let Some(job) = job {
-            self.blocking.run(move || job.run()).await?.map_err(io::Error::other)?;
-            self.shared.state.lock().finish_flush();
+        let failed_before = self.shared.state.lock().is_flushing();
+        if failed_before {
+            self.flush_layer().await?;
         }
-        Ok(applied)
+        self.flush_layer().await
     }
 
-    /// Starts a flush when one is due; waits for it only when too much has gathered.
+    async fn flush_layer(&self) -> io::Result<Applied> {
+        let job = self.shared.state.lock().start_flush();
+        let running = job.clone();
+        self.blocking.run(move || running.run()).await?.map_err(io::Error::other)?;
+        self.shared.state.lock().finish_flush();
+        Ok(job.applied.clone())
+    }
+
+    /// Starts a flush when one is due. Waits, as long as the disk does not take it, only when too much has
+    /// gathered.
     async fn flush_if_due(&self) -> io::Result<()> {
-        let (due, backlogged) = {
-            let share = self.shared.delta_share.bytes();
-            let state = self.shared.state.lock();
-            (state.wants_flush(share), state.is_backlogged(share))
-        };
-        if backlogged || (due && self.blocking == Blocking::Inline) {
-            let _one = self.flushing.lock().await;
-            return self.flush().await.map(drop);
-        }
-        if due && let Ok(one) = self.flushing.clone().try_lock_owned() {
-            let machine = self.clone();
-            tokio::spawn(async move {
-                let _one = one;
-                if let Err(error) = machine.flush().await {
-                    tracing::error!(group = machine.shared.group, %error, "flush failed");
+        loop {
+            let (due, backlogged) = {
+                let share = self.shared.delta_share.bytes();
+                let state = self.shared.state.lock();
+                (state.wants_flush(share), state.is_backlogged(share))
+            };
+            if due && self.blocking == Blocking::Threads {
+                if let Ok(one) = self.flushing.clone().try_lock_owned() {
+                    let machine = self.clone();
+                    tokio::spawn(async move {
+                        let _one = one;
+                        machine.report(machine.flush().await);
+                    });
                 }
-            });
+                return Ok(());
+            }
+            if !due && !backlogged {
+                return Ok(());
+            }
+            let one = self.flushing.lock().await;
+            if self.report(self.flush().await) {
+                return Ok(());
+            }
+            drop(one);
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(io::Error::other("the replica stops")),
+                () = tokio::time::sleep(RETRY_AFTER) => {}
+            }
         }
-        Ok(())
+    }
+
+    /// Whether a flush succeeded.
+    fn report(&self, flushed: io::Result<Applied>) -> bool {
+        if let Err(error) = &flushed {
+            tracing::error!(group = self.shared.group, %error, "flush failed");
+        }
+        flushed.is_ok()
     }
 
     fn apply_one(&self, entry: raft_rocks::Entry) -> io::Result<()> {

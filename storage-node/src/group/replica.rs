@@ -94,7 +94,8 @@ impl Replica {
             pacer: config.pacer.clone(),
             serving: AtomicBool::new(false),
         });
-        let machine = StateMachine::new(shared.clone(), config.engine.clone(), config.blocking);
+        let stop = CancellationToken::new();
+        let machine = StateMachine::new(shared.clone(), config.engine.clone(), config.blocking, stop.clone());
         let mut log = config.log.group(group).of_replica(replica);
         let voted_before = raft_rocks::has_history(&mut log).await?;
         let timings = options.timings();
@@ -102,7 +103,6 @@ impl Replica {
         let raft = Raft::new(replica, raft_config, config.peers.network(group), log, machine.clone())
             .await
             .context("start Raft")?;
-        let stop = CancellationToken::new();
         let quiet = timings.election_max;
         let refuse_votes_until = voted_before.then(|| Instant::now() + quiet);
         config.service.insert(group, replica, raft_handle(raft.clone()), refuse_votes_until);

@@ -15,6 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use datatypes::kv::{self, Visit};
+use parking_lot::Mutex;
 use raft_rocks::{LogId, StoredMembership};
 use serde::{Deserialize, Serialize};
 use topology::{Namespaces, SlotSet};
@@ -154,7 +155,7 @@ pub struct GroupState {
     delta: Layer<()>,
     frozen: Option<Arc<Layer<()>>>,
     /// The frozen layer is on its way into RocksDB.
-    flushing: bool,
+    flushing: Option<Arc<FlushJob>>,
     ranges: Ranges,
     pub applied: Applied,
     pub sessions: Sessions,
@@ -166,7 +167,7 @@ impl GroupState {
         let applied = stored_applied(&db)?;
         let sessions = load_sessions(&db)?;
         let (delta, ranges) = (Layer::default(), Ranges::default());
-        Ok(Self { db, delta, frozen: None, flushing: false, ranges, applied, sessions })
+        Ok(Self { db, delta, frozen: None, flushing: None, ranges, applied, sessions })
     }
 
     /// The applied record inside a frozen copy.
@@ -204,7 +205,7 @@ impl GroupState {
         }
         // What a flush brought to RocksDB is read there.
         let empty = Layer::default();
-        let frozen = self.frozen.as_deref().filter(|_| self.flushing).unwrap_or(&empty);
+        let frozen = self.frozen.as_deref().filter(|_| self.is_flushing()).unwrap_or(&empty);
         let (mut above, mut middle, mut below) = (upper.order(), self.delta.order(), frozen.order());
         let mut layers = [
             Walk::new(upper, &mut above, direction, from, to),
@@ -246,25 +247,32 @@ impl GroupState {
         }
     }
 
-    /// Applies the effects of an entry. An entry evaluated under another term changes nothing.
+    /// Applies the effects of an entry, or changes nothing if it cannot be read. An entry evaluated under
+    /// another term changes nothing either.
     pub fn apply(&mut self, log_id: LogId, entry: &Bytes) -> Result<(), StateError> {
         let index = log_id.index;
         let broken = |source| StateError::Entry { index, source };
         let effects = Effects::decode(entry).map_err(broken)?;
         let term = log_id.committed_leader_id().term;
-        self.applied.log_id = Some(log_id);
         if effects.term != term {
             tracing::warn!(index, term, evaluated = effects.term, "entry of another term skipped");
+            self.applied.log_id = Some(log_id);
             return Ok(());
         }
-        self.applied.time_ms = self.applied.time_ms.max(effects.time_ms);
+        let counts: Vec<_> = effects.counts().collect::<Result<_, _>>().map_err(broken)?;
+        let sessions: Vec<_> = effects.sessions().collect::<Result<_, _>>().map_err(broken)?;
+        let slots = effects.slots().map_err(broken)?;
+        let namespaces = effects.namespaces().map_err(broken)?;
         for op in effects.ops() {
-            if let Ok(Op::Put(key, _) | Op::Delete(key)) = op {
+            if let Op::Put(key, _) | Op::Delete(key) = op.map_err(broken)? {
                 self.delta.touch(key);
             }
         }
-        for op in effects.ops() {
-            match op.map_err(broken)? {
+        // All of it can be read: from here on nothing fails.
+        self.applied.log_id = Some(log_id);
+        self.applied.time_ms = self.applied.time_ms.max(effects.time_ms);
+        for op in effects.ops().flatten() {
+            match op {
                 // Copied: what is short needs no memory of its own then, and entries can go.
                 Op::Put(key, value) => drop(self.delta.set(key, Value::copy_of(value), ())),
                 Op::Delete(key) => drop(self.delta.set(key, Value::DELETED, ())),
@@ -274,19 +282,16 @@ impl GroupState {
                 }
             }
         }
-        for count in effects.counts() {
-            let (db, delta) = count.map_err(broken)?;
-            self.applied.key_counts.add(db, delta);
+        counts.into_iter().for_each(|(db, delta)| self.applied.key_counts.add(db, delta));
+        for record in sessions {
+            self.sessions.apply(record, self.applied.time_ms);
         }
-        for record in effects.sessions() {
-            self.sessions.apply(record.map_err(broken)?, self.applied.time_ms);
-        }
-        if let Some((version, ranges)) = effects.slots().map_err(broken)? {
+        if let Some((version, ranges)) = slots {
             self.applied.slots =
                 SlotSet::from_slots(ranges.iter().flat_map(|&(a, b)| a..=b).filter_map(topology::Slot::new));
             self.applied.slots_version = version;
         }
-        if let Some((version, namespaces)) = effects.namespaces().map_err(broken)? {
+        if let Some((version, namespaces)) = namespaces {
             self.applied.namespaces = namespaces;
             self.applied.namespaces_version = version;
         }
@@ -295,24 +300,29 @@ impl GroupState {
 
     /// What the disk has to take of the state, sooner or later, about.
     pub fn bytes_to_flush(&self) -> u64 {
-        let frozen = self.frozen.as_ref().filter(|_| self.flushing).map_or(0, |layer| layer.bytes());
+        let frozen = self.frozen.as_ref().filter(|_| self.is_flushing()).map_or(0, |layer| layer.bytes());
         (self.delta.bytes() + frozen) as u64 + self.db.memtable_bytes()
     }
 
     /// The delta is large enough (`bytes` is its share of the memory) to be handed to RocksDB.
     pub fn wants_flush(&self, bytes: usize) -> bool {
-        !self.flushing && (self.delta.bytes() >= bytes || self.delta.len() >= DELTA_KEYS)
+        !self.is_flushing() && (self.delta.bytes() >= bytes || self.delta.len() >= DELTA_KEYS)
     }
 
     /// So much waits for a flush in progress that applying must wait too.
     pub fn is_backlogged(&self, bytes: usize) -> bool {
-        self.flushing && self.delta.bytes() >= 2 * bytes
+        self.is_flushing() && self.delta.bytes() >= 2 * bytes
     }
 
-    /// Freezes the delta with the records that belong to it. None while a flush is in progress.
-    pub fn start_flush(&mut self) -> Option<FlushJob> {
-        if self.flushing {
-            return None;
+    /// A flush has begun and has not succeeded.
+    pub fn is_flushing(&self) -> bool {
+        self.flushing.is_some()
+    }
+
+    /// Freezes the delta with the records that belong to it. A layer whose flush failed goes first.
+    pub fn start_flush(&mut self) -> Arc<FlushJob> {
+        if let Some(job) = &self.flushing {
+            return job.clone();
         }
         let applied = serde_json::to_vec(&self.applied).unwrap_or_default();
         self.delta.set(APPLIED_KEY, Value::copy_of(&applied), ());
@@ -321,13 +331,15 @@ impl GroupState {
         }
         let layer = Arc::new(std::mem::take(&mut self.delta));
         self.frozen = Some(layer.clone());
-        self.flushing = true;
-        Some(FlushJob { db: self.db.clone(), layer })
+        let (db, applied) = (self.db.clone(), self.applied.clone());
+        let job = Arc::new(FlushJob { db, layer, applied, is_done: Mutex::default() });
+        self.flushing = Some(job.clone());
+        job
     }
 
     /// The frozen layer is in RocksDB.
     pub fn finish_flush(&mut self) {
-        self.flushing = false;
+        self.flushing = None;
         self.ranges.clear();
     }
 }
@@ -383,11 +395,18 @@ impl<'a> Walk<'a> {
 pub struct FlushJob {
     db: GroupDb,
     layer: Arc<Layer<()>>,
+    /// Where the state stood when the layer was frozen.
+    pub applied: Applied,
+    is_done: Mutex<bool>,
 }
 
 impl FlushJob {
-    /// Writes the layer in key order, in one batch. Blocks.
+    /// Writes the layer in key order, in one batch; nothing if that was done. Blocks.
     pub fn run(&self) -> Result<(), EngineError> {
+        let mut is_done = self.is_done.lock();
+        if *is_done {
+            return Ok(());
+        }
         let mut batch = WriteBatch::default();
         for (from, to, ()) in self.layer.cleared() {
             batch.delete_range(from, to);
@@ -398,7 +417,9 @@ impl FlushJob {
                 None => batch.delete(&key[..]),
             }
         }
-        self.db.write(batch)
+        self.db.write(batch)?;
+        *is_done = true;
+        Ok(())
     }
 }
 

@@ -31,10 +31,12 @@ pub struct Tag {
 #[derive(Default)]
 pub struct Overlay {
     pub layer: Layer<Tag>,
-    /// Key count changes in flight.
-    pub counts: Counts<i64>,
-    /// The entry that changed the count of each database last.
+    /// Numbers of keys as the entry has left them that changed each of them last, and which entry that was. In
+    /// force until it is settled. (A difference to the committed state would be counted twice once the entry is
+    /// applied and nobody here knows yet.)
+    counts: Counts<u64>,
     counted_by: Counts<EntryId>,
+    settled: EntryId,
     /// The latest entry that wrote anything here.
     latest: EntryId,
     /// Someone wants to know of keys that change without a write of their head record.
@@ -61,8 +63,15 @@ impl Overlay {
             self.layer.forget(key, |tag| tag.eid <= eid);
         }
         self.layer.forget_cleared(|tag| tag.eid <= eid);
-        for (db, delta) in written.counts.iter().enumerate() {
-            self.counts[db] -= delta;
+        self.settled = eid;
+    }
+
+    /// Keys of the database that is counted at `at`.
+    fn count(&self, state: &GroupState, at: usize) -> u64 {
+        if self.counted_by[at] > self.settled {
+            self.counts[at]
+        } else {
+            state.applied.key_counts.of(counted(at))
         }
     }
 }
@@ -71,7 +80,6 @@ impl Overlay {
 #[derive(Default)]
 pub struct Written {
     pub keys: Vec<Bytes>,
-    pub counts: Counts<i64>,
     /// Head records of keys that changed otherwise; kept while [`Overlay::observed`], until someone looks.
     touched: Vec<Bytes>,
     /// Keys were removed by the range.
@@ -94,16 +102,13 @@ pub struct Changes {
 }
 
 impl Written {
-    /// Splits off what belongs to an entry that ends at `end` and changed the counts by `counts`.
-    pub fn split(&mut self, end: &Extent, counts: Counts<i64>) -> Self {
-        for (count, gone) in self.counts.iter_mut().zip(*counts) {
-            *count -= gone;
-        }
+    /// Splits off what belongs to an entry that ends at `end`.
+    pub fn split(&mut self, end: &Extent) -> Self {
         let keys = self.keys.drain(..end.keys).collect();
         let events = self.events.drain(..end.events).collect();
         // Told early, readers read again, which waits until all of it is evaluated.
         let (told, changed) = (std::mem::take(&mut self.told), std::mem::take(&mut self.changed));
-        Self { keys, counts, events, told, changed, ..Self::default() }
+        Self { keys, events, told, changed, ..Self::default() }
     }
 
     /// What was written since there were `from` keys here.
@@ -252,9 +257,8 @@ impl<'a> View<'a> {
     pub fn commit(mut self) -> EntryId {
         for (at, &delta) in self.counts.iter().enumerate().filter(|(_, d)| **d != 0) {
             self.effects.count(counted(at), delta);
-            self.overlay.counts[at] += delta;
+            self.overlay.counts[at] = self.overlay.count(self.state, at).saturating_add_signed(delta);
             self.overlay.counted_by[at] = self.eid;
-            self.written.counts[at] += delta;
         }
         let wrote = self.effects.mark() != self.mark.0;
         self.undo.clear();
@@ -342,8 +346,7 @@ impl Kv for View<'_> {
     fn key_count(&self, db: u8) -> u64 {
         let at = count_of(db);
         self.saw(self.overlay.counted_by[at]);
-        let in_flight = self.overlay.counts[at] + self.counts[at];
-        self.state.applied.key_counts.of(db).saturating_add_signed(in_flight)
+        self.overlay.count(self.state, at).saturating_add_signed(self.counts[at])
     }
 
     fn announce(&mut self, db: u8, key: &[u8], event: Event) {

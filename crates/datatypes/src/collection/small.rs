@@ -234,16 +234,17 @@ impl Small {
         value: &[u8],
         is_before: impl Fn(&Found<'_>) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        let (mut at, mut walk) = (self.payload.len(), self.walk());
+        let end = self.payload.len();
+        let (mut at, mut walk) = (end, self.walk());
         while let Some(found) = walk.next()? {
             if !is_before(&found)? {
                 at = found.start;
                 break;
             }
         }
-        let mut element = Vec::with_capacity(name.len() + value.len() + ROOM);
-        put_element(&mut element, name, value, None);
-        self.payload.splice(at..at, element);
+        put_element(&mut self.payload, name, value, None);
+        let added = self.payload.len() - end;
+        self.payload[at..].rotate_right(added);
         self.len += 1;
         Ok(())
     }

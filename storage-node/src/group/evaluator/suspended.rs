@@ -19,7 +19,6 @@ use crate::{
         effects::EffectsBuilder,
         execute::{self, Executed},
         inbox::{Incoming, ReplyQueue, add_sink},
-        state::{Counts, count_of},
         view::{EntryId, Extent},
     },
     options::Reads,
@@ -129,14 +128,12 @@ impl Evaluator {
 
     fn ahead(&mut self, effects: &mut EffectsBuilder, front: &Front) -> Option<Ahead> {
         let Role::Serving(leader) = &self.role else { return None };
-        let mut counts = Counts::default();
-        effects.counts().for_each(|(db, delta)| counts[count_of(db)] += delta);
         let payload = Payload(effects.finish(leader.term, self.time_ms));
         let entry = InFlight {
             eid: front.eid,
             commands: std::mem::take(&mut self.commands),
             proposed_at: Instant::now(),
-            written: self.written.split(&front.extent, counts),
+            written: self.written.split(&front.extent),
             waiting: std::mem::take(&mut self.waiting),
         };
         Some(Ahead { payload, entry })

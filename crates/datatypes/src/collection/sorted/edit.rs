@@ -102,7 +102,9 @@ impl<'a, 'kv> SortedEdit<'a, 'kv> {
         }
         match &mut self.body {
             Body::Small(small) => {
-                small.remove(member)?;
+                if old.is_some() {
+                    small.remove(member)?;
+                }
                 insert(small, member, score)?;
                 self.changed = true;
             }
