@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use common::{entry, id};
 use parking_lot::Mutex;
 use raft_rocks::{
     log::{Disk, DiskFile, RealDisk},
@@ -27,6 +28,8 @@ struct Watched {
 #[derive(Default)]
 struct Watch {
     slow: AtomicBool,
+    /// A sync takes as long as this is set.
+    stuck: AtomicBool,
     /// Whether each sync ran on the writer's own thread.
     syncs: Mutex<Vec<bool>>,
 }
@@ -70,6 +73,9 @@ impl DiskFile for WatchedFile {
         self.1.syncs.lock().push(own_thread);
         if self.1.slow.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(40));
+        }
+        while self.1.stuck.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
@@ -147,4 +153,45 @@ async fn what_is_ready_together_shares_a_sync_also_on_a_slow_disk() {
         }
         assert_eq!(taken(&watch), (1, 1), "four groups, one sync");
     }
+}
+
+#[tokio::test]
+async fn the_runtime_goes_on_while_a_sync_takes_long_and_others_wait_for_the_next() {
+    use openraft::{storage::RaftLogStorage, type_config::TypeConfigExt};
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let watch = Arc::new(Watch::default());
+    let store = open(dir.path(), &watch);
+    watch.slow.store(true, Ordering::Relaxed);
+    let (mut log, mut other) = (store.group(1).of_replica(1), store.group(2));
+    vote(&mut other, 1).await;
+    vote(&mut other, 2).await;
+    // Until the writer leaves syncs for later.
+    let mut told = Vec::new();
+    for index in 0..50 {
+        let (tx, rx) = TypeConfig::oneshot();
+        log.append(vec![entry(1, index, b"a proposal")], IOFlushed::signal(tx)).await.expect("appended");
+        told.push(rx);
+        log.save_committed(Some(id(1, index))).await.expect("saved");
+        taken(&watch);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    watch.stuck.store(true, Ordering::Relaxed);
+    let voted = tokio::spawn(async move { vote(&mut other, 3).await });
+    let rescue = {
+        let watch = watch.clone();
+        std::thread::spawn(move || {
+            std::thread::park_timeout(Duration::from_secs(10));
+            watch.stuck.swap(false, Ordering::Relaxed)
+        })
+    };
+    // Long enough to look at what was left.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let goes_on = watch.stuck.swap(false, Ordering::Relaxed);
+    rescue.thread().unpark();
+    voted.await.expect("voted");
+    for rx in told {
+        rx.await.expect("told").expect("synced");
+    }
+    rescue.join().expect("joined");
+    assert!(goes_on, "the runtime waited for the disk");
 }

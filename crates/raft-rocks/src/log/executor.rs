@@ -13,7 +13,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use super::{later::SyncWhen, writer::LogWriter};
+use super::{
+    later::{LOOK_AFTER, SyncWhen},
+    writer::LogWriter,
+};
 
 /// Starts a writer.
 pub trait LogExecutor: 'static {
@@ -148,12 +151,21 @@ async fn run_on_runtime(turns: Arc<Turns>, thread: Thread) {
     }
 }
 
-/// Looks after what turns left for a later sync, until nothing is left.
+/// Looks after what turns left for a later sync, until nothing is left. Whoever has the writer may be waiting
+/// for the disk; the runtime is not to wait with it.
 async fn watch<T: Future<Output = ()>>(writer: &Kept, take_turn: impl Fn() -> T) {
     loop {
-        let Some(after) = writer.lock().as_ref().map(LogWriter::look_after) else { return };
+        let after = match writer.try_lock() {
+            None => LOOK_AFTER,
+            Some(writer) => match &*writer {
+                None => return,
+                Some(writer) => writer.look_after(),
+            },
+        };
         tokio::time::sleep(after).await;
-        let when = writer.lock().as_mut().and_then(LogWriter::look);
+        let Some(when) = writer.try_lock().map(|mut writer| writer.as_mut().and_then(LogWriter::look)) else {
+            continue;
+        };
         match when {
             None => return,
             Some(SyncWhen::Later) => {}

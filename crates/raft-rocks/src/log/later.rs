@@ -27,7 +27,7 @@ const BYTES_MAX: u64 = 256 << 10;
 /// Looks after which what was left is synced in any case.
 const LOOKS_MAX: u32 = 16;
 /// Time between looks, on a disk that takes no time.
-const LOOK_AFTER: Duration = Duration::from_millis(3);
+pub(super) const LOOK_AFTER: Duration = Duration::from_millis(3);
 /// Turns of a period: of the better way, and of the other, which is tried now and then.
 const PERIOD: u32 = 512;
 const TRIAL: u32 = 8;
