@@ -159,7 +159,8 @@ impl Consensus {
 
     /// About to stop: lets another node lead.
     pub async fn leave(&self) {
-        raft_rocks::hand_over(&self.raft, CONFIRM_TIMEOUT, HAND_OVER_TIMEOUT).await;
+        // Without leases there is nothing to give up.
+        raft_rocks::hand_over(&self.raft, CONFIRM_TIMEOUT, HAND_OVER_TIMEOUT, || ()).await;
     }
 
     /// Gives an empty log its first membership.

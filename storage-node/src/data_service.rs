@@ -53,7 +53,7 @@ pub struct Replies {
 impl Replies {
     fn accept(&self, message: DataRequest) {
         for batch in message.batches {
-            let incoming = Incoming { sink: self.queue.clone(), batch };
+            let incoming = Incoming::new(batch, self.queue.clone());
             match self.replicas.get(incoming.batch.group) {
                 Some(replica) => replica.submit(incoming),
                 None => incoming.refuse(Refusal::UnknownGroup, 0, 0),

@@ -66,7 +66,7 @@ daemon::options! {
         /// Entries kept in the log behind a checkpoint, so that a follower that was away shortly needs
         /// no snapshot.
         pub log_keep_entries: u64 = 20_000,
-        /// Group time after which a silent session is dropped, seconds.
+        /// How long a session is silent before it is dropped, seconds; who begins to lead counts anew.
         pub session_idle_s: u64 = 3600,
         /// How long a script or function may run, ms; past that it is stopped and leaves nothing.
         pub script_limit_ms: u64 = 60_000,

@@ -4,7 +4,10 @@
 use std::collections::HashSet;
 
 use local_cluster::{Config, Role};
-use miraft_tests::{cluster::TestCluster, resp::Connection};
+use miraft_tests::{
+    cluster::TestCluster,
+    resp::{self, Connection},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_values() {
@@ -26,6 +29,43 @@ async fn large_values() {
         let grown = connection.run("SETRANGE large:k 100000000 x").await.unwrap();
         assert_eq!(grown.to_string(), "100000001", "a slow reply, no error");
         assert_eq!(connection.run("DEL large:k").await.unwrap().int(), Some(1));
+    }
+}
+
+/// More than a gigabyte of replies to one pipeline, and to many clients at a time: nobody is refused, and
+/// others of the same group get their answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_replies() {
+    const VALUE_BYTES: usize = 5 << 20;
+    let cluster = TestCluster::start().await;
+    let mut connection = cluster.connect().await;
+    let value: Vec<u8> = (0..VALUE_BYTES).map(|at| (at ^ (at >> 11)) as u8).collect();
+    connection.call([b"SET".as_slice(), b"{r}:k", &value]).await.unwrap();
+    let plain = cluster.plain_addresses();
+    let pipeline = async {
+        let get = resp::encode(["GET", "{r}:k"]);
+        let mut reader = Connection::open(&plain[1]).await.unwrap();
+        reader.write(&get.repeat(250)).await.unwrap();
+        for n in 0..250 {
+            let read = reader.read().await.unwrap();
+            assert!(read.bytes() == Some(value.as_slice()), "reply {n}: {:.80}", read.to_string());
+        }
+        let readers = (0..100).map(|_| async {
+            let mut reader = Connection::open(&plain[1]).await.unwrap();
+            let read = reader.run("GET {r}:k").await.unwrap();
+            assert!(read.bytes() == Some(value.as_slice()), "{:.80}", read.to_string());
+        });
+        futures::future::join_all(readers).await;
+    };
+    let meanwhile = async {
+        let mut other = Connection::open(&plain[1]).await.unwrap();
+        for n in 1.. {
+            assert_eq!(other.run("INCR {r}:n").await.unwrap().int(), Some(n));
+        }
+    };
+    tokio::select! {
+        () = pipeline => {}
+        () = meanwhile => {}
     }
 }
 

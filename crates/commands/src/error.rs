@@ -73,6 +73,8 @@ pub enum CommandError {
     LcsNotStrings,
     LcsLenWithIdx,
     LcsTooLarge,
+    /// For one entry of the log, or one message.
+    TooMuchAtOnce,
     FrequencyNotTracked,
     GetKeysUnknown,
     GetKeysNone,
@@ -277,6 +279,7 @@ impl CommandError {
             Self::LcsTooLarge => {
                 "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
             }
+            Self::TooMuchAtOnce => "ERR more than 1 GiB would be written or answered at once",
             Self::FrequencyNotTracked => {
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
                  switching between policies at runtime LRU and LFU data will take some time to adjust."

@@ -9,8 +9,8 @@ use tonic::transport::{Channel, Endpoint, Uri, server::Connected, server::Router
 
 use crate::env::{BoxIo, Env, Listener};
 
-/// Largest message either side accepts: one 512 MiB value and what surrounds it.
-pub const MESSAGE_BYTES_MAX: usize = (1 << 30) + (1 << 20);
+/// Largest message either side accepts: 1 GiB of commands or replies and what surrounds them.
+pub const MESSAGE_BYTES_MAX: usize = (1 << 30) + (64 << 20);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);

@@ -122,6 +122,11 @@ pub trait Savepoints: KvMut {
     /// Takes back what was written since the latest mark, and forgets it.
     fn roll_back(&mut self);
 
+    /// More was written since the latest mark than can be: some of it is missing, and it must be rolled back.
+    fn is_overfull(&self) -> bool {
+        false
+    }
+
     /// The same view, for code that does not care for marks.
     fn as_kv_mut(&mut self) -> &mut dyn KvMut;
 }

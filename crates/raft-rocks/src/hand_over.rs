@@ -11,15 +11,19 @@ use crate::types::{Raft, RaftMetrics, TypeConfig, answering, metrics};
 const LAG_MAX: u64 = 1_000;
 
 /// Returns at once unless this replica leads and a voter that answered less than `fresh` ago can take
-/// over; then when another leads, or after `patience`. This replica proposes nothing any more.
+/// over; then when another leads, or after `patience`. This replica proposes nothing any more, and has no
+/// lease: others vote for the next leader though they heard from this one just now. `leaving` is called
+/// before anybody is told.
 pub async fn hand_over<SM: RaftStateMachine<TypeConfig>>(
     raft: &Raft<SM>,
     fresh: Duration,
     patience: Duration,
+    leaving: impl FnOnce(),
 ) {
     let now = metrics(raft);
     let Some(to) = successor(&now, fresh) else { return };
     tracing::info!(from = now.id, to, "hands leadership over");
+    leaving();
     if raft.trigger().transfer_leader(to).await.is_ok() {
         let another = |metrics: &RaftMetrics| metrics.current_leader.is_some_and(|id| id != metrics.id);
         // Whoever takes over later does so by an election.

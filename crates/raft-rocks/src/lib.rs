@@ -17,7 +17,8 @@ pub use log::{
     OldestNeeded, SimDisk, has_history,
 };
 pub use network::{
-    Dial, GroupNetwork, PeerNetwork, PeerService, Peers, RaftHandle, Registry, keep_pulse, raft_handle,
+    Dial, ENTRY_BYTES_MAX, GroupNetwork, PeerNetwork, PeerService, Peers, RaftHandle, Registry, keep_pulse,
+    raft_handle,
 };
 pub use openraft::{
     ChangeMembers, LinearizerOption, RaftSnapshotBuilder, ReadPolicy, errors, raft::ClientWriteResponse,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::cluster::{Cluster, GROUP, Node, dial, until};
+use common::cluster::{Cluster, GROUP, Node, WAIT, dial, until};
 use futures::{StreamExt, stream};
 use openraft::{
     network::{RPCOption, RaftNetworkFactory, RaftNetworkV2},
@@ -113,6 +113,23 @@ async fn leadership_moves_when_asked() {
     .await;
     cluster.write("second").await;
     cluster.converge(2).await;
+}
+
+#[tokio::test]
+async fn who_hands_over_says_so_before_others_know() {
+    let alone = Cluster::start(1).await;
+    alone.write("alone").await;
+    let day = Duration::from_secs(86_400);
+    hand_over(alone.nodes[0].raft(), day, WAIT, || panic!("there is nobody")).await;
+    let cluster = Cluster::start(3).await;
+    cluster.write("first").await;
+    cluster.converge(1).await;
+    let old = cluster.leader().await;
+    let raft = cluster.nodes[old as usize - 1].raft();
+    let led = std::cell::Cell::new(None);
+    hand_over(raft, day, WAIT, || led.set(metrics(raft).current_leader)).await;
+    assert_eq!(led.get(), Some(old));
+    assert_ne!(cluster.leader_other_than(old).await, old);
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ pub enum Protocol {
     Resp3,
 }
 
+/// What is around the content of a reply, or a number.
+const FRAME_BYTES_MAX: usize = 32;
+
 /// A reply. Types that RESP2 lacks are encoded there as Redis does (a map as a flat array, …).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
@@ -51,5 +54,20 @@ impl Reply {
 
     pub fn error(text: impl Into<String>) -> Self {
         Reply::Error(Bytes::from(text.into()))
+    }
+
+    /// Bytes that it takes encoded, or a few more.
+    pub fn weight(&self) -> usize {
+        let all = |replies: &[Reply]| replies.iter().map(Reply::weight).sum::<usize>();
+        let inside = match self {
+            Reply::Null | Reply::NullArray | Reply::Int(_) | Reply::Double(_) | Reply::Bool(_) => 0,
+            Reply::Simple(text) => text.len(),
+            Reply::Status(bytes) | Reply::Error(bytes) | Reply::Bulk(bytes) => bytes.len(),
+            Reply::BigNumber(bytes) | Reply::Verbatim(_, bytes) | Reply::Raw(bytes) => bytes.len(),
+            Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => all(replies),
+            Reply::Map(pairs) => pairs.iter().map(|(key, value)| key.weight() + value.weight()).sum(),
+            Reply::Bulks(_, bulks) => bulks.encoded().len(),
+        };
+        FRAME_BYTES_MAX + inside
     }
 }

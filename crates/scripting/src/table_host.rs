@@ -258,6 +258,10 @@ impl<'a> TableHost<'a> {
             Handler::Write(write) => write(self.kv.as_kv_mut(), &args, &self.cx),
         };
         match result {
+            _ if self.kv.is_overfull() => {
+                self.kv.roll_back();
+                CommandError::TooMuchAtOnce.into()
+            }
             Ok(reply) => {
                 self.kv.keep();
                 reply

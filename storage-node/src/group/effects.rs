@@ -26,6 +26,8 @@ const OP_PUT: u8 = 1;
 const OP_DELETE: u8 = 2;
 const OP_DELETE_RANGE: u8 = 3;
 const HEAD_BYTES: usize = 17;
+/// What commands may add to an entry. Beside it there is what is not counted: lengths, session numbers.
+const BYTES_MAX: usize = raft_rocks::ENTRY_BYTES_MAX - (1 << 20);
 
 /// The entry cannot be read: damage, or a build that is too old.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +70,38 @@ pub struct EffectsBuilder {
     sessions: Vec<u8>,
     slots: Vec<u8>,
     namespaces: Vec<u8>,
+    /// Bytes of replies of the present batch, which are to become part of a session.
+    replies: usize,
+    #[cfg(test)]
+    pub bytes_max: Option<usize>,
 }
 
 impl EffectsBuilder {
+    /// A batch begins.
+    pub fn begin_batch(&mut self) {
+        self.replies = 0;
+    }
+
+    /// A command of the batch is answered by so many bytes.
+    pub fn expect_reply(&mut self, bytes: usize) {
+        self.replies += bytes;
+    }
+
+    /// Whether so many bytes more fit into the entry.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.len().saturating_add(self.replies).saturating_add(bytes) <= self.bytes_max()
+    }
+
+    #[cfg(not(test))]
+    fn bytes_max(&self) -> usize {
+        BYTES_MAX
+    }
+
+    #[cfg(test)]
+    fn bytes_max(&self) -> usize {
+        self.bytes_max.unwrap_or(BYTES_MAX)
+    }
+
     /// The place of the next operation, counted over all entries.
     pub fn place(&self) -> u64 {
         self.start + self.ops.len() as u64
@@ -159,6 +190,9 @@ impl EffectsBuilder {
             sessions: split(&mut self.sessions, mark.sessions),
             slots: std::mem::take(&mut self.slots),
             namespaces: std::mem::take(&mut self.namespaces),
+            replies: 0,
+            #[cfg(test)]
+            bytes_max: self.bytes_max,
         }
     }
 

@@ -12,6 +12,7 @@
 mod admission;
 mod leadership;
 mod namespaces;
+mod past;
 mod slots;
 mod suspended;
 mod ticks;
@@ -33,6 +34,7 @@ use topology::{Namespaces, SlotSet};
 
 use self::{
     namespaces::Search,
+    past::Past,
     suspended::{Ahead, Suspended, breathe},
 };
 use super::{
@@ -74,12 +76,16 @@ struct Waiting {
     /// What was read for clients that track; `None` for one that only joined.
     reads: Option<Bytes>,
     aside: Option<Box<Aside>>,
+    /// The batch has more commands.
+    more: bool,
 }
 
 impl Waiting {
     fn answer(self) {
-        if let Some(sink) = &self.sink {
-            answer(sink, self.id, self.replies, self.reads, self.aside);
+        let Self { id, replies, reads, more, .. } = self;
+        if let Some(sink) = self.sink {
+            let aside = self.aside.map(|aside| *aside);
+            sink.push(BatchReply { id, replies, reads, aside, more, ..BatchReply::default() });
         }
     }
 
@@ -145,6 +151,8 @@ pub struct Evaluator {
     search: Option<Search>,
     suspended: Option<Suspended>,
     ahead: Option<Ahead>,
+    /// Of this leadership, as long as a session may be idle.
+    past: Past,
     /// Nothing expires before that time, unless something is written in that entry or a later one.
     no_expiry: (EntryId, u64),
 }
@@ -153,6 +161,7 @@ impl Evaluator {
     pub fn new(shared: Arc<Shared>, raft: Raft<StateMachine>) -> Self {
         Self {
             seed: shared.entropy.next_u64(),
+            past: Past::new(shared.session_idle),
             shared,
             raft,
             role: Role::Follower,
@@ -212,7 +221,7 @@ impl Evaluator {
                 }
                 () = self.shared.inbox.ready(), if self.has_room() => {}
                 () = self.shared.pacer.opened(), if self.has_entry() => {}
-                () = breathe(), if self.suspended.is_some() => {}
+                () = breathe(), if self.suspended.is_some() || self.goes_on() => {}
                 () = &mut tick => {
                     self.on_tick();
                     let pause = self.pause();
@@ -266,6 +275,16 @@ impl Evaluator {
         self.suspended.is_none() && self.ahead.is_none()
     }
 
+    /// The next batch has been executed in part: the rest of the node has its turn first.
+    fn is_in_a_batch(&self) -> bool {
+        self.backlog.front().is_some_and(|incoming| incoming.done > 0)
+    }
+
+    /// The rest of it can be executed.
+    fn goes_on(&self) -> bool {
+        self.is_in_a_batch() && self.effects.len() < ENTRY_BYTES_MAX && self.may_evaluate()
+    }
+
     /// There is something to propose, and room for it.
     fn has_entry(&self) -> bool {
         !self.effects.is_empty() && self.may_evaluate() && self.in_flight.len() < ENTRIES_IN_FLIGHT_MAX
@@ -297,6 +316,9 @@ impl Evaluator {
         while self.effects.len() < ENTRY_BYTES_MAX && self.suspended.is_none() {
             let Some(incoming) = self.backlog.pop_front() else { break };
             self.admit(&state, incoming);
+            if self.is_in_a_batch() {
+                break;
+            }
         }
         if self.effects.is_empty() && self.suspended.is_none() {
             if !self.written.events.is_empty() {
@@ -381,26 +403,27 @@ impl Evaluator {
             aside: Aside::default(),
         };
         match suspended {
-            None => execution.run(&incoming.batch),
+            None => execution.run(&incoming.batch, incoming.done),
             Some(suspended) => execution.resume(&incoming.batch, suspended),
         }
     }
 
     /// Answers a batch, or keeps the answer until it may leave.
-    fn conclude(&mut self, state: &GroupState, Incoming { batch, sink }: Incoming, executed: Executed) {
-        let (replies, seen, reads, aside) = match executed {
-            Executed::Done { replies, seen, commands, reads, aside } => {
+    fn conclude(&mut self, state: &GroupState, incoming: Incoming, executed: Executed) {
+        let Incoming { batch, sink, .. } = incoming;
+        let (replies, seen, reads, aside, left) = match executed {
+            Executed::Done { replies, seen, commands, reads, aside, more } => {
                 if batch.seq > 0 {
                     self.commands += commands;
                     self.shared.pacer.arrived(commands);
                 }
                 let aside = (aside != Aside::default()).then(|| Box::new(aside));
-                (Bytes::from(replies), seen, reads.map(Bytes::from), aside)
+                (Bytes::from(replies), seen, reads.map(Bytes::from), aside, more.then_some(commands))
             }
             Executed::Waits(heads) => {
                 // Its number is used when it is served.
                 self.evaluated_seq.remove(&batch.session);
-                return self.clients.waiters.wait(Incoming { batch, sink }, heads);
+                return self.clients.waiters.wait(Incoming::new(batch, sink), heads);
             }
             Executed::Refused(refusal) => {
                 if batch.seq > 0 {
@@ -420,11 +443,23 @@ impl Evaluator {
             due = self.eid;
         }
         self.answer_served();
-        if due <= self.settled || self.shared.faults.early_reply {
-            return answer(&sink, batch.id, replies, reads, aside);
-        }
         let Batch { id, session, seq, .. } = batch;
-        let waiting = Waiting { sink: Some(sink), id, session, seq, replies, reads, aside };
+        let waiting = Waiting {
+            sink: Some(sink.clone()),
+            id,
+            session,
+            seq,
+            replies,
+            reads,
+            aside,
+            more: left.is_some(),
+        };
+        if let Some(done) = left {
+            self.backlog.push_front(Incoming { batch, sink, done });
+        }
+        if due <= self.settled || self.shared.faults.early_reply {
+            return waiting.answer();
+        }
         let ahead = self.ahead.iter_mut().map(|ahead| &mut ahead.entry);
         match self.in_flight.iter_mut().chain(ahead).find(|entry| entry.eid >= due) {
             Some(entry) => entry.waiting.push(waiting),
@@ -437,7 +472,8 @@ impl Evaluator {
         for Served { sink, id, session, replies } in self.served.drain(..) {
             self.evaluated_seq.insert(session, 1);
             let sink = Some(sink);
-            self.waiting.push(Waiting { sink, id, session, seq: 1, replies, reads: None, aside: None });
+            let (reads, aside, more) = (None, None, false);
+            self.waiting.push(Waiting { sink, id, session, seq: 1, replies, reads, aside, more });
         }
     }
 
@@ -514,9 +550,4 @@ async fn propose(
         Ok(Ok(_)) => Ok(()),
         _ => Err(Refusal::UnknownOutcome),
     }
-}
-
-fn answer(sink: &ReplyQueue, id: u64, replies: Bytes, reads: Option<Bytes>, aside: Option<Box<Aside>>) {
-    let aside = aside.map(|aside| *aside);
-    sink.push(BatchReply { id, replies, reads, aside, ..BatchReply::default() });
 }

@@ -44,11 +44,14 @@ use super::{
 };
 use crate::events::Hub;
 
+/// Bytes of replies after which the rest of a batch of reads has to wait until others had their turn.
+const SLICE_BYTES: usize = 4 << 20;
+
 /// What became of a batch.
 pub enum Executed {
     /// Replies in `commands::wire` form, the latest entry in flight that they depend on (0: none), how many
-    /// there are, and what was read for clients that track.
-    Done { replies: Vec<u8>, seen: EntryId, commands: u64, reads: Option<Vec<u8>>, aside: Aside },
+    /// commands have theirs by now, what was read for clients that track, and whether commands are left.
+    Done { replies: Vec<u8>, seen: EntryId, commands: u64, reads: Option<Vec<u8>>, aside: Aside, more: bool },
     /// It waits for one of these head records.
     Waits(Vec<Bytes>),
     /// Nothing was executed.
@@ -192,13 +195,15 @@ pub struct Execution<'a> {
 type Outcome = (Result<Reply, CommandError>, EntryId);
 
 impl Execution<'_> {
-    pub fn run(self, batch: &Batch) -> Executed {
+    /// Executes a batch, or goes on behind so many of its commands.
+    pub fn run(self, batch: &Batch, commands: u64) -> Executed {
         if let Err(refusal) = self.check(&batch.commands) {
             return Executed::Refused(refusal);
         }
         self.overlay.observed = self.broadcasts || self.clients.observe();
+        self.effects.begin_batch();
         let replies = Vec::with_capacity(batch.commands.len() / 4 + 16);
-        self.go_on(batch, Progress { replies, ..Progress::default() }, None)
+        self.go_on(batch, Progress { replies, commands, seen: 0 }, None)
     }
 
     /// The batch again, where it was suspended.
@@ -210,14 +215,25 @@ impl Execution<'_> {
 
     fn go_on(mut self, batch: &Batch, mut done: Progress, mut halted: Option<(usize, Halt)>) -> Executed {
         let mut scratch = Vec::new();
+        let mut more = false;
+        // Nobody takes what was read before.
+        let is_crowded = batch.seq == 0 && self.stream.is_crowded();
         for command in wire::commands(&batch.commands).skip(done.commands as usize) {
             let Ok(command) = command else { break };
+            // What writes is executed as a whole: it has one number.
+            if batch.seq == 0 && done.replies.len() >= SLICE_BYTES {
+                more = true;
+                break;
+            }
             self.writer = command.writer;
             if command.flags & wire::FLAG_TRACKED != 0 {
                 self.begin_reading(done.commands as usize);
             }
             let denied = self.aside.denied.len();
             let (before, step) = match halted.take() {
+                None if is_crowded => {
+                    (self.written.keys.len(), Step::Done((Err(CommandError::TooMuchAtOnce), 0)))
+                }
                 None => (self.written.keys.len(), self.run_one(batch.session, &command)),
                 Some((before, halt)) => (before, self.resume_one(&command, halt)),
             };
@@ -250,7 +266,7 @@ impl Execution<'_> {
             }
         }
         let Progress { replies, seen, commands } = done;
-        Executed::Done { replies, seen, commands, reads: self.reads, aside: self.aside }
+        Executed::Done { replies, seen, commands, reads: self.reads, aside: self.aside, more }
     }
 
     /// How a command that could not be served is to be sent again: nothing, or zero and the arguments
@@ -367,8 +383,7 @@ impl Execution<'_> {
             Some(Handler::Write(run)) => run(&mut view, &args, &cx),
             None => Ok(Reply::error("ERR the command is not for storage nodes")),
         };
-        let seen = if result.is_ok() { view.commit() } else { view.discard() };
-        (result, seen)
+        view.conclude(result)
     }
 
     /// Whether a key is there, and the latest entry in flight that says so.

@@ -30,7 +30,7 @@ use std::{
 use arc_swap::ArcSwap;
 use daemon::env::{Clock, Entropy};
 use parking_lot::Mutex;
-use raft_rocks::Raft;
+use raft_rocks::{CommittedLeaderId, Raft};
 use tokio::sync::Notify;
 use topology::{Classes, Namespaces, SlotSet, namespace};
 
@@ -140,6 +140,8 @@ pub struct Shared {
     /// When the groups that the node leads propose.
     pub pacer: Arc<Pacer>,
     serving: AtomicBool,
+    /// This replica asked another to lead: there is no lease any more.
+    leaving: AtomicBool,
 }
 
 /// The index up to which a stored state is applied, and what else its record says but for the membership:
@@ -182,6 +184,11 @@ impl Shared {
         if served != serving {
             self.report.notify_one();
         }
+    }
+
+    /// Whether nobody but `leader`, which is this replica, leads at this moment.
+    fn holds_lease(&self, raft: &Raft<StateMachine>, leader: &CommittedLeaderId) -> bool {
+        !self.leaving.load(Ordering::Relaxed) && raft_rocks::holds_lease(raft, leader, self.lease)
     }
 
     /// This replica leads and answers.

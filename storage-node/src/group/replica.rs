@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -93,6 +96,7 @@ impl Replica {
             events: config.events.clone(),
             pacer: config.pacer.clone(),
             serving: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         });
         let stop = CancellationToken::new();
         let machine = StateMachine::new(shared.clone(), config.engine.clone(), config.blocking, stop.clone());
@@ -144,7 +148,7 @@ impl Replica {
     pub fn leads_alone(&self) -> bool {
         let holds_lease = || {
             let leader = raft_rocks::leads_as(&self.raft);
-            leader.is_some_and(|leader| raft_rocks::holds_lease(&self.raft, &leader, self.shared.lease))
+            leader.is_some_and(|leader| self.shared.holds_lease(&self.raft, &leader))
         };
         self.is_serving() && (self.shared.reads == Reads::Quorum || holds_lease())
     }
@@ -208,7 +212,8 @@ impl Replica {
 
     /// As leader: lets another replica lead.
     pub async fn hand_over(&self) {
-        raft_rocks::hand_over(&self.raft, self.shared.lease, HAND_OVER_PATIENCE).await;
+        let leaving = || self.shared.leaving.store(true, Ordering::Relaxed);
+        raft_rocks::hand_over(&self.raft, self.shared.lease, HAND_OVER_PATIENCE, leaving).await;
     }
 
     /// Stops Raft and the evaluator; makes the state durable when `checkpoint`.

@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
-use datatypes::kv::{Kv, KvMut};
+use commands::CommandError;
+use datatypes::kv::{Kv, KvMut, Savepoints};
 use proptest::prelude::*;
+use resp::Reply;
 
 use super::{
     effects::EffectsBuilder,
@@ -250,6 +252,41 @@ proptest! {
             world.check();
         }
     }
+}
+
+/// A command that writes or answers more than an entry holds leaves nothing, and the next one has room.
+#[test]
+fn what_does_not_fit_into_an_entry_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(dir.path());
+    world.effects.bytes_max = Some(1000);
+    let text = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
+    let conclude = |world: &mut World, writes: &[usize], reply: usize| {
+        let mut view = world.view();
+        for (at, &bytes) in writes.iter().enumerate() {
+            view.put(key(at as u8), text(bytes));
+            // Whoever loops until nothing is left comes to an end.
+            view.delete(key(9));
+        }
+        view.conclude(Ok(Reply::Bulk(text(reply)))).0
+    };
+    for (writes, reply) in [(&[400, 400, 400][..], 0), (&[2000], 0), (&[10], 1000)] {
+        assert!(matches!(conclude(&mut world, writes, reply), Err(CommandError::TooMuchAtOnce)));
+        assert!(world.effects.is_empty() && world.overlay.layer.is_empty());
+    }
+    assert!(conclude(&mut world, &[400], 100).is_ok());
+    assert!(conclude(&mut world, &[200], 100).is_ok());
+    assert!(conclude(&mut world, &[10], 100).is_err(), "replies of the batch count");
+    world.effects.begin_batch();
+    assert!(conclude(&mut world, &[10], 100).is_ok());
+    // A part of a command may fail alone.
+    let mut view = world.view();
+    view.mark();
+    view.put(key(3), text(500));
+    assert!(view.is_overfull());
+    view.roll_back();
+    view.put(key(3), text(5));
+    assert!(view.conclude(Ok(Reply::OK)).0.is_ok());
 }
 
 /// A view that is left and entered again, while what was in flight settles.

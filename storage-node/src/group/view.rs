@@ -3,8 +3,10 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
+use commands::CommandError;
 use datatypes::Event;
 use datatypes::kv::{Kv, KvMut, Savepoints, StoreError, Visit};
+use resp::Reply;
 use topology::Classes;
 
 use super::{
@@ -139,6 +141,8 @@ pub struct View<'a> {
     events_before: usize,
     /// What was not kept yet, the latest last.
     marks: Vec<Moment>,
+    /// A write did not fit into the entry and is missing.
+    overfull: bool,
 }
 
 /// A view that nobody holds: what its command has done so far. Meanwhile nothing else is evaluated; what is
@@ -218,6 +222,7 @@ impl<'a> View<'a> {
             touched_before: written.touched.len(),
             events_before: written.events.len(),
             marks: Vec::new(),
+            overfull: false,
             state,
             overlay,
             effects,
@@ -251,6 +256,22 @@ impl<'a> View<'a> {
             seen: Cell::new(seen),
             ..Self::new(state, overlay, effects, written, eid)
         }
+    }
+
+    /// Keeps the writes if the command succeeded, and it and its reply fit into the entry.
+    pub fn conclude(mut self, result: Result<Reply, CommandError>) -> (Result<Reply, CommandError>, EntryId) {
+        let result = result.and_then(|reply| self.admit(reply));
+        let seen = if result.is_ok() { self.commit() } else { self.discard() };
+        (result, seen)
+    }
+
+    fn admit(&mut self, reply: Reply) -> Result<Reply, CommandError> {
+        let bytes = reply.weight();
+        if self.overfull || !self.effects.has_room(bytes) {
+            return Err(CommandError::TooMuchAtOnce);
+        }
+        self.effects.expect_reply(bytes);
+        Ok(reply)
     }
 
     /// Keeps the writes. Answers the latest entry whose writes this command saw or made, 0: none.
@@ -377,6 +398,11 @@ impl Kv for View<'_> {
 
 impl KvMut for View<'_> {
     fn put(&mut self, key: Bytes, value: Bytes) {
+        // Deletions are small, and what loops until nothing is left must see them.
+        if !self.effects.has_room(key.len() + value.len()) {
+            self.overfull = true;
+            return;
+        }
         let tag = self.tag();
         self.effects.put(&key, &value);
         self.set(key, value.into(), tag);
@@ -441,6 +467,11 @@ impl Savepoints for View<'_> {
         self.written.touched.truncate(moment.touched);
         self.written.events.truncate(moment.events);
         self.counts = moment.counts;
+        self.overfull = false;
+    }
+
+    fn is_overfull(&self) -> bool {
+        self.overfull
     }
 
     fn as_kv_mut(&mut self) -> &mut dyn KvMut {

@@ -50,14 +50,14 @@ impl Waiters {
 
     /// Lets a command wait. One that was sent again keeps its place.
     pub fn wait(&mut self, incoming: Incoming, heads: Vec<Bytes>) {
-        let Incoming { batch, sink } = incoming;
+        let Incoming { batch, sink, .. } = incoming;
         if let Some(waiter) = self.by_session.get(&batch.session).and_then(|at| self.waiting.get_mut(at)) {
             waiter.batch.id = batch.id;
             waiter.sink = sink;
             return;
         }
         if self.waiting.len() >= WAITERS_MAX {
-            return Incoming { batch, sink }.refuse(Refusal::Overloaded, 0, 0);
+            return Incoming::new(batch, sink).refuse(Refusal::Overloaded, 0, 0);
         }
         let place = self.begun;
         self.begun += 1;
@@ -121,7 +121,7 @@ impl Waiters {
             .collect();
         for (place, why) in doomed {
             if let Some(Waiter { batch, sink, .. }) = self.remove(place) {
-                Incoming { batch, sink }.refuse(why, hint, version);
+                Incoming::new(batch, sink).refuse(why, hint, version);
             }
         }
     }
@@ -141,7 +141,7 @@ mod tests {
 
     fn incoming(session: u64, id: u64) -> Incoming {
         let batch = Batch { session, id, seq: 1, ..Batch::default() };
-        Incoming { batch, sink: Arc::default() }
+        Incoming::new(batch, Arc::default())
     }
 
     fn heads(names: &[&'static str]) -> Vec<Bytes> {

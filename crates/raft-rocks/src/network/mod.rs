@@ -34,5 +34,8 @@ pub use pulse::keep_pulse;
 pub use registry::Registry;
 pub use server::PeerService;
 
+/// Largest payload of an entry. A follower that could not be sent one would keep its group from all that comes
+/// behind it.
+pub const ENTRY_BYTES_MAX: usize = (1 << 30) + (32 << 20);
 /// Largest message: one entry or snapshot piece and what surrounds it.
-pub(crate) const MESSAGE_BYTES_MAX: usize = (1 << 30) + (2 << 20);
+pub(crate) const MESSAGE_BYTES_MAX: usize = ENTRY_BYTES_MAX + (32 << 20);

@@ -85,6 +85,12 @@ impl<S, B: AsRef<[u8]>> Commands<S, B> {
         self.entries.get(at)?.sink.as_ref().map(Origin::origin)
     }
 
+    /// Those who still wait get more time.
+    pub fn allow_until(&mut self, deadline_ms: u64) {
+        let waiting = self.entries.iter_mut().filter(|entry| entry.sink.is_some());
+        waiting.for_each(|entry| entry.deadline_ms = entry.deadline_ms.max(deadline_ms));
+    }
+
     /// Takes it apart, in order.
     pub fn each(self, mut visit: impl FnMut(Entry<S>, &[u8])) {
         let bytes = self.bytes.as_ref();
@@ -96,10 +102,10 @@ impl<S, B: AsRef<[u8]>> Commands<S, B> {
     }
 }
 
-impl<S> Default for Filling<S> {
+impl<S, B: Default> Default for Commands<S, B> {
     fn default() -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: B::default(),
             entries: Vec::new(),
             ends: Vec::new(),
             has_write: false,
@@ -188,6 +194,8 @@ pub(super) struct Unanswered<S> {
     pub seq: u64,
     pub commands: Closed<S>,
     pub flight: Flight,
+    /// Commands that the present attempt has answered.
+    pub answered: usize,
     /// When it was sent last.
     pub sent_at_ms: u64,
     /// An attempt ended without an answer: it may have been executed.

@@ -271,7 +271,7 @@ impl<S: Origin> Session<S> {
     }
 
     fn answered(&mut self, now_ms: u64, at: usize, position: usize, reply: BatchReply) {
-        let BatchReply { replies, reads, aside, .. } = reply;
+        let BatchReply { replies, reads, aside, more, .. } = reply;
         let queue = &mut self.queues[at];
         let batch = &queue.unanswered[position];
         if batch.seq == 0 && queue.follows_refused_write(position) {
@@ -286,19 +286,27 @@ impl<S: Origin> Session<S> {
         }
         queue.reached(now_ms);
         queue.reroutes = 0;
-        if let Some(batch) = queue.take(position) {
-            self.waiting_bytes -= batch.commands.weight();
-            if batch.commands.has_tracked {
-                self.note_reads(&batch.commands, reads.as_ref());
-            }
-            if let Some(mut aside) = aside {
-                let denied = std::mem::take(&mut aside.denied);
-                let of_client =
-                    |call: DeniedCall| Some((batch.commands.origin_of(call.command as usize)?, call));
-                self.effects.denied.extend(denied.into_iter().filter_map(of_client));
-                self.effects.asides.push(aside);
-            }
-            self.deliver(now_ms, batch.commands, replies);
+        let batch = &mut queue.unanswered[position];
+        let mut commands = std::mem::take(&mut batch.commands);
+        if commands.has_tracked {
+            self.note_reads(&commands, reads.as_ref());
+        }
+        if let Some(mut aside) = aside {
+            let denied = std::mem::take(&mut aside.denied);
+            let of_client = |call: DeniedCall| Some((commands.origin_of(call.command as usize)?, call));
+            self.effects.denied.extend(denied.into_iter().filter_map(of_client));
+            self.effects.asides.push(aside);
+        }
+        let answered = self.queues[at].unanswered[position].answered;
+        let answered = self.deliver(now_ms, &mut commands, answered, &replies, more);
+        let queue = &mut self.queues[at];
+        if more {
+            commands.allow_until(now_ms + self.limits.deadline_ms);
+            let batch = &mut queue.unanswered[position];
+            (batch.commands, batch.answered) = (commands, answered);
+        } else {
+            queue.take(position);
+            self.waiting_bytes -= commands.weight();
         }
     }
 
@@ -319,19 +327,31 @@ impl<S: Origin> Session<S> {
         }
     }
 
-    fn deliver(&mut self, now_ms: u64, commands: Closed<S>, replies: Bytes) {
+    /// Hands out replies, from the one to command `from` on. Answers up to where; to the end unless `more` come.
+    fn deliver(
+        &mut self,
+        now_ms: u64,
+        commands: &mut Closed<S>,
+        from: usize,
+        replies: &Bytes,
+        more: bool,
+    ) -> usize {
         if self.is_late(now_ms, commands.deadline_min_ms) {
-            self.tell_late(now_ms, &commands);
+            self.tell_late(now_ms, commands, from);
         }
-        let mut rest: &[u8] = &replies;
-        for entry in commands.entries {
+        let mut rest: &[u8] = replies;
+        for (at, entry) in commands.entries.iter_mut().enumerate().skip(from) {
+            if more && rest.is_empty() {
+                return at;
+            }
             let result = match wire::take_bytes(&mut rest) {
                 Ok(b"+OK\r\n") => Ok(Bytes::from_static(b"+OK\r\n")),
                 Ok(bytes) => Ok(replies.slice_ref(bytes)),
                 Err(wire::Malformed) => Err(RouteError::Unknown),
             };
-            self.effects.replies.extend(entry.sink.map(|sink| (sink, result)));
+            self.effects.replies.extend(entry.sink.take().map(|sink| (sink, result)));
         }
+        commands.entries.len()
     }
 
     /// Whether a command with this deadline has waited long.
@@ -342,9 +362,9 @@ impl<S: Origin> Session<S> {
         u64::try_from(self.limits.late_us.load(Relaxed)).is_ok_and(|limit| waited_ms * 1000 >= limit)
     }
 
-    fn tell_late(&self, now_ms: u64, commands: &Closed<S>) {
-        let mut start = 0;
-        for (entry, &end) in commands.entries.iter().zip(&commands.ends) {
+    fn tell_late(&self, now_ms: u64, commands: &Closed<S>, from: usize) {
+        let mut start = from.checked_sub(1).map_or(0, |last| commands.ends[last]);
+        for (entry, &end) in commands.entries.iter().zip(&commands.ends).skip(from) {
             if let Some(sink) = entry.sink.as_ref().filter(|_| self.is_late(now_ms, entry.deadline_ms)) {
                 sink.late(&commands.bytes[start..end]);
             }

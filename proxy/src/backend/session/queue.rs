@@ -183,6 +183,7 @@ impl<S: Origin> Queue<S> {
         let batch = &mut self.unanswered[at];
         let id = (cx.next_id)();
         batch.flight = Flight::Sent(id);
+        batch.answered = 0;
         batch.sent_at_ms = cx.now_ms;
         let deadline = batch.commands.entries.iter().map(|e| e.deadline_ms).max().unwrap_or(0);
         let commands = if batch.withdraw { Bytes::new() } else { batch.commands.bytes.clone() };
@@ -219,6 +220,7 @@ impl<S: Origin> Queue<S> {
             seq,
             commands: filled.close(),
             flight: Flight::Ready,
+            answered: 0,
             sent_at_ms: 0,
             unknown: false,
             withdraw: false,
@@ -276,6 +278,7 @@ impl<S: Origin> Queue<S> {
             seq: 0,
             commands: filling.close(),
             flight: Flight::Withdrawn,
+            answered: 0,
             sent_at_ms: 0,
             unknown: false,
             withdraw: false,

@@ -1,8 +1,8 @@
 //! Which batches are evaluated: each one of a session once, in order.
 
-use proto::v1::Refusal;
+use proto::v1::{BatchReply, Refusal};
 
-use super::{Evaluator, Waiting, answer};
+use super::{Evaluator, Waiting};
 use crate::group::{inbox::Incoming, state::GroupState};
 
 impl Evaluator {
@@ -10,6 +10,10 @@ impl Evaluator {
     pub(super) fn admit(&mut self, state: &GroupState, incoming: Incoming) {
         let (session, seq) = (incoming.batch.session, incoming.batch.seq);
         if seq == 0 {
+            // What is left of a batch that had answers is not refused: it would be read from its beginning.
+            if incoming.done == 0 && incoming.sink.is_crowded() {
+                return incoming.refuse(Refusal::Overloaded, 0, 0);
+            }
             return self.evaluate(state, incoming);
         }
         let committed = state.sessions.get(session);
@@ -29,7 +33,10 @@ impl Evaluator {
             self.evaluate(state, incoming);
         } else if seq <= last_committed {
             match committed.and_then(|s| s.replies_of(seq)) {
-                Some(replies) => answer(&incoming.sink, incoming.batch.id, replies, None, None),
+                Some(replies) => {
+                    let id = incoming.batch.id;
+                    incoming.sink.push(BatchReply { id, replies, ..BatchReply::default() });
+                }
                 None => self.refuse_expired(incoming),
             }
         } else {
@@ -55,7 +62,16 @@ impl Evaluator {
                     (first.sink, first.id, first.reads) = (sink, id, None);
                 } else {
                     let (replies, aside) = (first.replies.clone(), first.aside.clone());
-                    waiting.push(Waiting { sink, id, session, seq, replies, reads: None, aside });
+                    waiting.push(Waiting {
+                        sink,
+                        id,
+                        session,
+                        seq,
+                        replies,
+                        reads: None,
+                        aside,
+                        more: false,
+                    });
                 }
                 return;
             }

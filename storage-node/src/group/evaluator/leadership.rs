@@ -4,7 +4,7 @@ use futures::stream::FuturesOrdered;
 use proto::v1::Refusal;
 use raft_rocks::ReadPolicy;
 
-use super::{Evaluator, Role};
+use super::{Evaluator, Role, past::Past};
 use crate::{
     group::{
         effects::EffectsBuilder,
@@ -34,6 +34,7 @@ impl Evaluator {
         self.written = Written::default();
         self.commands = 0;
         self.evaluated_seq.clear();
+        self.past = Past::new(self.shared.session_idle);
         self.settled = self.eid;
         self.eid += 1;
         self.slots_proposed = None;
@@ -104,6 +105,6 @@ impl Evaluator {
 
     pub(super) fn lease_holds(&self) -> bool {
         let Role::Serving(serving) = &self.role else { return false };
-        raft_rocks::holds_lease(&self.raft, serving, self.shared.lease)
+        self.shared.holds_lease(&self.raft, serving)
     }
 }

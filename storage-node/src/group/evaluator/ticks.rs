@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use proto::v1::Refusal;
+use tokio::time::Instant;
 
 use super::{Evaluator, IDLE_TICK, Role, TICK};
 use crate::group::{tracking, view::View};
@@ -105,9 +106,11 @@ impl Evaluator {
         }
     }
 
+    /// Drops sessions that nobody has used for long. A session that is dropped too early may execute a
+    /// batch again.
     fn expire_sessions(&mut self) {
+        let Some(horizon) = self.past.pass(Instant::now(), self.time_ms) else { return };
         let state = self.shared.state.lock();
-        let horizon = self.time_ms.saturating_sub(self.shared.session_idle.as_millis() as u64);
         for id in state.sessions.idle_since(horizon).take(100) {
             if !self.evaluated_seq.contains_key(&id) {
                 self.effects.drop_session(id);

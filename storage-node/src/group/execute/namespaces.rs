@@ -48,7 +48,6 @@ impl Execution<'_> {
         let cx = Cx { db: command.db | SHARDS, ..self.circumstances(command) };
         let mut view = View::new(self.state, self.overlay, self.effects, self.written, self.eid);
         let result = task.run(&mut view, &cx);
-        let seen = if result.is_ok() { view.commit() } else { view.discard() };
-        (result, seen)
+        view.conclude(result)
     }
 }

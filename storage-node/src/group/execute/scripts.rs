@@ -175,7 +175,7 @@ impl<'e> Execution<'e> {
             None => asked.execute(what, scripts, &mut view),
         };
         Step::Done(match done {
-            Ok(reply) => (Ok(reply), view.commit()),
+            Ok(reply) => view.conclude(Ok(reply)),
             // Whatever it wrote goes with it.
             Err(failed) => (Ok(failed.into()), view.discard()),
         })
@@ -335,16 +335,17 @@ impl UnderWay {
         };
         engines::put_back(self.lua.engine);
         result.iter().for_each(|reply| self.beside.tally.told(reply));
-        self.beside.tell(aside, result.is_ok());
+        let succeeded = result.is_ok();
+        self.beside.tell(aside, succeeded);
         let outcome: Outcome = match result {
-            Ok(reply) => (Ok(reply), view.commit()),
+            Ok(reply) => view.conclude(Ok(reply)),
             // Whatever it wrote goes with it.
-            Err(error) => {
-                // It may have been stored with what is taken back now.
-                self.stored.iter().for_each(|digest| known.forget(digest));
-                (Ok(error.into()), view.discard())
-            }
+            Err(error) => (Ok(error.into()), view.discard()),
         };
+        if !succeeded || outcome.0.is_err() {
+            // It may have been stored with what is taken back now.
+            self.stored.iter().for_each(|digest| known.forget(digest));
+        }
         Step::Done(outcome)
     }
 

@@ -196,6 +196,7 @@ fn fail_writes<S: Origin>(
         seq: 0,
         commands: reads.close(),
         flight: Flight::Ready,
+        answered: 0,
         sent_at_ms: 0,
         unknown: false,
         withdraw: false,

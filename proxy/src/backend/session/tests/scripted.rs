@@ -63,6 +63,61 @@ fn commands_that_wait_together_travel_together() {
     assert_eq!(session.waiting_bytes(), 0);
 }
 
+/// The answer in parts of so many replies.
+fn pieces(batch: &Batch, lengths: &[usize]) -> Vec<BatchReply> {
+    let mut commands = wire::commands(&batch.commands).map(|command| command.expect("well formed"));
+    let mut left = commands_in(batch);
+    let mut piece = |length: usize| {
+        let mut replies = Vec::new();
+        commands.by_ref().take(length).for_each(|_| wire::put_bytes(&mut replies, b"+OK\r\n"));
+        left -= length;
+        BatchReply { id: batch.id, replies: replies.into(), more: left > 0, ..BatchReply::default() }
+    };
+    lengths.iter().map(|&length| piece(length)).collect()
+}
+
+#[test]
+fn a_long_answer_comes_in_pieces() {
+    let mut session = session();
+    (0..10).for_each(|number| submit(&mut session, 0, 0, tag(number), false));
+    effects(&mut session);
+    let batches = session.collect(0, A);
+    let [first, second, third] = &pieces(&batches[0], &[3, 1, 6])[..] else { panic!("three pieces") };
+    session.reply(900, first.clone());
+    assert_eq!(numbers(&answers(&mut session)), [(0, true), (1, true), (2, true)]);
+    // Whoever waits for the rest has time as long as something comes.
+    session.tick(1500);
+    assert!(answers(&mut session).is_empty());
+    session.reply(1800, second.clone());
+    assert_eq!(numbers(&answers(&mut session)), [(3, true)]);
+    session.tick(2500);
+    session.reply(2600, third.clone());
+    assert_eq!(answers(&mut session).len(), 6);
+    assert_eq!(session.waiting_bytes(), 0);
+}
+
+#[test]
+fn what_is_left_of_an_answer_in_pieces_is_asked_for_again() {
+    for write in [false, true] {
+        let mut session = session();
+        (0..4).for_each(|number| submit(&mut session, 0, 0, tag(number), write));
+        let batches = session.collect(0, A);
+        session.reply(1, pieces(&batches[0], &[2, 2]).remove(0));
+        assert_eq!(answers(&mut session).len(), 2);
+        session.disconnected(2, A);
+        let again = (2..900)
+            .find_map(|now| [A, B, StoreId(3)].iter().find_map(|&store| session.collect(now, store).pop()));
+        let again = again.expect("sent again");
+        assert_eq!((again.seq, commands_in(&again)), (u64::from(write), 4));
+        let answered = pieces(&again, &[1, 3]).into_iter().map(|piece| {
+            session.reply(900, piece);
+            numbers(&answers(&mut session))
+        });
+        assert_eq!(answered.collect::<Vec<_>>(), [vec![], vec![(2, true), (3, true)]]);
+        assert_eq!(session.waiting_bytes(), 0);
+    }
+}
+
 #[test]
 fn batches_in_flight_are_bounded_and_the_rest_grows() {
     let mut session = session();
