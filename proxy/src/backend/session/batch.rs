@@ -205,7 +205,7 @@ pub(super) struct Unanswered<S> {
     pub withdraw: bool,
 }
 
-impl<S> Unanswered<S> {
+impl<S: Origin> Unanswered<S> {
     pub fn in_flight(&self) -> bool {
         matches!(self.flight, Flight::Sent(_))
     }
@@ -213,6 +213,16 @@ impl<S> Unanswered<S> {
     /// Someone still waits for a reply out of it.
     pub fn has_sink(&self) -> bool {
         self.commands.entries.iter().any(|e| e.sink.is_some())
+    }
+
+    /// Lets go of the commands of a batch that nobody waits for, which is sent without them from here
+    /// on. Returns the weight freed.
+    pub fn withdraw_unwanted(&mut self) -> usize {
+        if self.has_sink() {
+            return 0;
+        }
+        self.withdraw = true;
+        std::mem::replace(&mut self.commands, Filling::default().close()).weight()
     }
 
     /// The attempt under way will bring no answer.

@@ -3,7 +3,8 @@
 //! A command that certainly was not executed is taken out of its batch, and the client is told so.
 //! One of a batch that may have been executed keeps its place (the batch is repeated as it was), but
 //! nobody waits for it any more; a batch that nobody waits for is withdrawn: it only uses up its
-//! sequence number, so that nothing is executed long after its client was answered.
+//! sequence number, so that nothing is executed long after its client was answered. Its commands go at
+//! once: however long a group does not answer, what it was asked counts for nothing.
 
 use bytes::Bytes;
 
@@ -64,8 +65,7 @@ fn expire_batch<S: Origin>(batch: &mut Unanswered<S>, now_ms: u64, replies: &mut
         batch.commands.deadline_min_ms = earliest_deadline(&batch.commands);
         0
     };
-    batch.withdraw |= !batch.has_sink();
-    freed
+    freed + batch.withdraw_unwanted()
 }
 
 /// The commands without those whose time is up; these are answered. None of them was executed.

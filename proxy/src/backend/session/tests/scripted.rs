@@ -423,6 +423,39 @@ fn deadlines_tell_the_known_from_the_unknown() {
 }
 
 #[test]
+fn what_nobody_waits_for_any_more_counts_for_nothing() {
+    let mut session =
+        with_limits(Limits { deadline_ms: 1000, waiting_bytes_congested: 500, ..Limits::default() });
+    let mut sent_batches = Vec::new();
+    for number in 0..4 {
+        sent_batches.push(sent(&mut session, 0, number));
+    }
+    for number in 4..8 {
+        submit(&mut session, 0, 0, tag(number), true);
+        submit(&mut session, 0, 1, Tag { origin: 2, number }, false);
+    }
+    sent_batches.extend(session.collect(0, A));
+    assert!(session.is_congested());
+    session.tick(1000);
+    assert_eq!(answers(&mut session).len(), 12);
+    assert_eq!((session.is_congested(), session.waiting_bytes()), (false, 0), "the group still says nothing");
+    // Of two that were executed after all, one says so late, and the other says so to its empty repetition.
+    session.reply(1005, ok(&sent_batches[0]));
+    session.disconnected(1005, A);
+    let again = session.collect(1100, B);
+    assert!(again.iter().all(|b| b.commands.is_empty()));
+    session.reply(1101, BatchReply { id: again[0].id, ..ok(&sent_batches[1]) });
+    again[1..].iter().for_each(|batch| session.reply(1101, ok(batch)));
+    assert!(answers(&mut session).is_empty());
+    submit(&mut session, 1101, 0, tag(9), true);
+    let next = session.collect(1200, B).remove(0);
+    assert_eq!((next.seq, next.acked_seq, commands_in(&next)), (5, 4, 1));
+    session.reply(1201, ok(&next));
+    assert_eq!(numbers(&answers(&mut session)), [(9, true)]);
+    assert_eq!(session.waiting_bytes(), 0);
+}
+
+#[test]
 fn an_attempt_that_is_never_answered_does_not_hold_its_place_forever() {
     let mut session = session();
     let batch = sent(&mut session, 0, 0);
