@@ -41,6 +41,16 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The number of those of a kind; none for what no client subscribes to.
+    fn of(&mut self, kind: Kind) -> Option<&mut usize> {
+        match kind {
+            Kind::Channel => Some(&mut self.channels),
+            Kind::Pattern => Some(&mut self.patterns),
+            Kind::Shard => Some(&mut self.shards),
+            Kind::Prefix => None,
+        }
+    }
+
     /// As confirmations show it: shard channels are counted apart.
     pub fn shown(self, kind: Kind) -> usize {
         match kind {
@@ -51,13 +61,41 @@ impl Counts {
     }
 }
 
+/// What one client subscribes to.
+#[derive(Default)]
+struct Subscriptions {
+    topics: BTreeSet<Topic>,
+    /// Of `topics`: each confirmation shows them.
+    counts: Counts,
+}
+
+impl Subscriptions {
+    /// Whether it is new.
+    fn add(&mut self, topic: &Topic) -> bool {
+        let is_new = self.topics.insert(topic.clone());
+        if let Some(count) = self.counts.of(topic.kind).filter(|_| is_new) {
+            *count += 1;
+        }
+        is_new
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, topic: &Topic) -> bool {
+        let was_there = self.topics.remove(topic);
+        if let Some(count) = self.counts.of(topic.kind).filter(|_| was_there) {
+            *count -= 1;
+        }
+        was_there
+    }
+}
+
 /// See the module's documentation.
 #[derive(Default)]
 pub struct Registry {
     channels: BTreeMap<Bytes, Seats>,
     patterns: BTreeMap<Bytes, Seats>,
     shards: BTreeMap<Bytes, Seats>,
-    clients: BTreeMap<u64, BTreeSet<Topic>>,
+    clients: BTreeMap<u64, Subscriptions>,
 }
 
 impl Registry {
@@ -96,28 +134,18 @@ impl Registry {
 
     /// Of one client, by name.
     pub fn topics_of(&self, client: u64, kind: Kind) -> Vec<Topic> {
-        let topics = self.clients.get(&client).into_iter().flatten();
+        let topics = self.clients.get(&client).into_iter().flat_map(|client| &client.topics);
         topics.filter(|topic| topic.kind == kind).cloned().collect()
     }
 
     pub fn counts(&self, client: u64) -> Counts {
-        let mut counts = Counts::default();
-        for topic in self.clients.get(&client).into_iter().flatten() {
-            match topic.kind {
-                Kind::Channel => counts.channels += 1,
-                Kind::Pattern => counts.patterns += 1,
-                Kind::Shard => counts.shards += 1,
-                // No client subscribes to one.
-                Kind::Prefix => {}
-            }
-        }
-        counts
+        self.clients.get(&client).map(|client| client.counts).unwrap_or_default()
     }
 
     /// Takes a seat; messages come once it is activated. Answers how many there are now, if it is new.
     pub fn add(&mut self, subscriber: &Arc<Subscriber>, topic: &Topic) -> Option<u64> {
         let client = subscriber.info.id;
-        if !self.clients.entry(client).or_default().insert(topic.clone()) {
+        if !self.clients.entry(client).or_default().add(topic) {
             return None;
         }
         let seats = self.seats_mut(topic.kind).entry(topic.name.clone()).or_default();
@@ -135,11 +163,11 @@ impl Registry {
 
     /// Answers how many seats are left, if there was one.
     pub fn remove(&mut self, client: u64, topic: &Topic) -> Option<u64> {
-        let topics = self.clients.get_mut(&client)?;
-        if !topics.remove(topic) {
+        let subscriptions = self.clients.get_mut(&client)?;
+        if !subscriptions.remove(topic) {
             return None;
         }
-        if topics.is_empty() {
+        if subscriptions.topics.is_empty() {
             self.clients.remove(&client);
         }
         let all = self.seats_mut(topic.kind);
@@ -154,7 +182,7 @@ impl Registry {
 
     /// Everything the client subscribes to ends; what is left at each topic.
     pub fn leave(&mut self, client: u64) -> Vec<(Topic, u64)> {
-        let topics = self.clients.get(&client).cloned().unwrap_or_default();
+        let topics = self.clients.get(&client).map(|client| client.topics.clone()).unwrap_or_default();
         let left = |topic: Topic| self.remove(client, &topic).map(|left| (topic, left));
         topics.into_iter().filter_map(left).collect()
     }
@@ -287,6 +315,12 @@ mod tests {
             join(&mut registry, &two, topic);
         }
         assert_eq!(registry.counts(1), Counts { channels: 1, patterns: 1, shards: 1 });
+        assert_eq!(registry.add(&one, &topics[0]), None, "it counts once");
+        assert_eq!(registry.counts(1), Counts { channels: 1, patterns: 1, shards: 1 });
+        assert_eq!(registry.remove(1, &topics[1]), Some(1));
+        assert_eq!(registry.counts(1), Counts { channels: 1, patterns: 0, shards: 1 });
+        assert_eq!(registry.remove(1, &topics[1]), None);
+        join(&mut registry, &one, &topics[1]);
         assert_eq!(registry.leave(1), topics.clone().map(|topic| (topic, 1)));
         assert_eq!(registry.leave(1), []);
         assert_eq!(registry.leave(2), topics.map(|topic| (topic, 0)));

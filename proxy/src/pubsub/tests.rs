@@ -204,6 +204,23 @@ fn a_subscription_is_confirmed_when_the_leader_knows() {
 }
 
 #[test]
+fn a_client_may_subscribe_to_very_many_channels_at_once() {
+    const CHANNELS: usize = 60_000;
+    let world = World::new(1);
+    let one = subscriber(1);
+    let names: Vec<String> = (0..CHANNELS).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let began = std::time::Instant::now();
+    let (counts, _settled) = world.subscribe(&one, Kind::Channel, &names);
+    assert!(counts.into_iter().eq(1..=CHANNELS));
+    let (counts, _settled) =
+        world.hub.unsubscribe(world.now_ms, &one, &world.hub.topics_of(1, Kind::Channel));
+    assert!(counts.into_iter().eq((0..CHANNELS).rev()));
+    // Every other client waits as long.
+    assert!(began.elapsed().as_secs() < 3, "{:?}", began.elapsed());
+}
+
+#[test]
 fn leaders_know_how_many_clients_subscribe() {
     let mut world = World::new(1);
     let (one, two) = (subscriber(1), subscriber(2));
