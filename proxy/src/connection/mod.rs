@@ -43,6 +43,7 @@ use crate::{
     backend_api::{ReplyTarget, RouteError, Sink},
     clients::ClientInfo,
     execute::Front,
+    local::own_args,
     pubsub::Subscriber,
     settings::Number,
     shared::Counters,
@@ -242,7 +243,7 @@ impl ReplyTarget for Connection {
 
     fn late(&self, token: u64, command: &[u8]) {
         if let Some(Ok(command)) = wire::commands(command).next() {
-            self.note(token, &command.args);
+            self.note(token, own_args(&command));
         }
     }
 

@@ -26,7 +26,7 @@ use resp::Reply;
 pub use pubsub::{check_mode, leave as leave_pubsub, only_listens};
 pub use script::eval_sha;
 pub use tracking::leave as leave_tracking;
-pub use transaction::{Transaction, abort, queue};
+pub use transaction::{Transaction, abort, own_args, queue};
 pub use watch::Watching;
 
 use crate::{connection::Call, execute::Front};

@@ -44,6 +44,11 @@ impl Fake {
         self.held.borrow().len()
     }
 
+    /// Says that what is held is late, all of it this encoded command.
+    pub fn tell_late(&self, command: &[u8]) {
+        self.held.borrow().iter().for_each(|(sink, _)| sink.to.late(sink.token, command));
+    }
+
     /// Delivers what is held, the last first if `reversed`, then flushes each target once.
     pub fn release(&self, reversed: bool) {
         let mut held = std::mem::take(&mut *self.held.borrow_mut());

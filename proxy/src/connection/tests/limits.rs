@@ -1,5 +1,7 @@
 //! Bounds, pauses, and clients that act on others.
 
+use commands::{Id, wire};
+
 use super::*;
 
 #[test]
@@ -114,6 +116,25 @@ fn slow_commands_are_remembered() {
         client.ask("slowlog reset", "+OK\r\n").await;
         client.ask("get k", "$-1\r\n").await;
         client.ask("slowlog get", "*0\r\n").await;
+    });
+}
+
+#[test]
+fn the_user_of_a_late_script_is_not_remembered() {
+    let options = Options { slowlog_slower_us: 0, ..Options::default() };
+    on_stage(options, async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        stage.backend.holding.set(true);
+        client.send("get k\r\n").await;
+        until(|| stage.backend.held() == 1).await;
+        let mut command = Vec::new();
+        let args: [&[u8]; 3] = [b"return 1", b"0", b"user on #5e884898da28 ~* +@all"];
+        wire::put_command(&mut command, Id::Eval as u16, wire::FLAG_USER, 0, &args);
+        stage.backend.tell_late(&command);
+        stage.backend.release(false);
+        client.expect("$-1\r\n").await;
+        let log = stage.worker.shared.slowlog.lock();
+        assert_eq!(log.entries().next().unwrap().words, ["get", "return 1", "0"]);
     });
 }
 

@@ -135,7 +135,7 @@ fn take(front: &mut Front) -> Option<Transaction> {
 }
 
 /// The arguments as the client gave them: without the user for whom a script runs.
-fn own_args<'a, 'b>(command: &'b WireCommand<'a>) -> &'b [&'a [u8]] {
+pub fn own_args<'a, 'b>(command: &'b WireCommand<'a>) -> &'b [&'a [u8]] {
     let with_user = usize::from(command.flags & wire::FLAG_USER != 0);
     &command.args[..command.args.len().saturating_sub(with_user)]
 }
