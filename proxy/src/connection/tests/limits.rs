@@ -139,6 +139,29 @@ fn the_user_of_a_late_script_is_not_remembered() {
 }
 
 #[test]
+fn a_transaction_that_will_not_be_executed_only_answers() {
+    on_stage(Options::default(), async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        client.ask("multi", "+OK\r\n").await;
+        client.ask("set a 1", "+QUEUED\r\n").await;
+        client.ask("get", "-ERR wrong number of arguments for 'get' command\r\n").await;
+        client.ask("set a 2", "+QUEUED\r\n").await;
+        client.ask("select 1000", "-ERR DB index is out of range\r\n").await;
+        client.ask("ping", "+QUEUED\r\n").await;
+        let mut other = stage.connect(Side::Plain);
+        other.send("client list\r\n").await;
+        let list = other.text().await;
+        assert!(list.contains(" multi=1 "), "what Redis shows: {list}");
+        client.ask("exec", "-EXECABORT Transaction discarded because of previous errors.\r\n").await;
+        client.ask("get a", "$-1\r\n").await;
+        client.ask("multi", "+OK\r\n").await;
+        client.ask("get", "-ERR wrong number of arguments for 'get' command\r\n").await;
+        client.ask("discard", "+OK\r\n").await;
+        client.ask("exec", "-ERR EXEC without MULTI\r\n").await;
+    });
+}
+
+#[test]
 fn resting_connections_own_no_large_buffers() {
     on_stage(Options::default(), async |stage| {
         let mut client = stage.connect(Side::Plain);

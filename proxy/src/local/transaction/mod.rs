@@ -32,6 +32,8 @@ const QUEUED_BYTES_MAX: usize = 512 << 20;
 #[derive(Debug, Default)]
 pub struct Transaction {
     queued: Vec<Queued>,
+    /// Commands that were queued, as the client is shown.
+    count: usize,
     /// The commands on keys, in the form of a batch.
     commands: Vec<u8>,
     /// Slots of their keys.
@@ -51,7 +53,7 @@ pub struct Transaction {
     has_messages: bool,
     /// There is something for [`Later`].
     has_questions: bool,
-    /// A command was refused: EXEC runs nothing.
+    /// A command was refused: EXEC runs nothing, and nothing is kept for it.
     dirty: bool,
     /// Of the users by whose rights commands were queued.
     generation: u64,
@@ -85,29 +87,36 @@ impl Transaction {
         self.replicates
     }
 
+    /// A command is refused: what was queued will not be executed.
     pub fn refuse(&mut self) {
-        self.dirty = true;
+        let Self { count, replicates, db, .. } = *self;
+        *self = Self { count, replicates, db, dirty: true, ..Self::default() };
     }
 
-    fn push_later(
-        &mut self,
-        spec: &'static Spec,
-        command: Option<ProxyCommand>,
-        args: &[&[u8]],
-        bytes: usize,
-    ) -> Outcome {
-        let args = args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
-        self.has_questions = true;
-        self.push(Queued::Later { spec, command, db: self.db, args }, bytes)
+    fn push_later(&mut self, spec: &'static Spec, command: Option<ProxyCommand>, args: &[&[u8]]) -> Outcome {
+        self.push(copied_bytes(args), |transaction| {
+            transaction.has_questions = true;
+            Queued::Later { spec, command, db: transaction.db, args: copied(args) }
+        })
     }
 
-    fn push(&mut self, queued: Queued, bytes: usize) -> Outcome {
-        self.bytes += bytes;
-        if self.queued.len() >= QUEUED_MAX || self.bytes > QUEUED_BYTES_MAX {
+    /// Queues what `keep` makes of a command that takes so many bytes, if there is room for it. Where EXEC
+    /// runs nothing, nothing is kept.
+    fn push(&mut self, bytes: usize, keep: impl FnOnce(&mut Self) -> Queued) -> Outcome {
+        let answer = Reply::Simple("QUEUED");
+        if self.dirty {
+            return Ok(answer);
+        }
+        if self.queued.len() >= QUEUED_MAX || self.bytes + bytes > QUEUED_BYTES_MAX {
             return Err(Reply::error("ERR too many commands inside MULTI"));
         }
+        let encoded = self.commands.len();
+        let queued = keep(self);
         self.queued.push(queued);
-        Ok(Reply::Simple("QUEUED"))
+        self.count += 1;
+        // With a script goes its user.
+        self.bytes += bytes.max(self.commands.len() - encoded);
+        Ok(answer)
     }
 }
 
@@ -140,6 +149,57 @@ pub fn own_args<'a, 'b>(command: &'b WireCommand<'a>) -> &'b [&'a [u8]] {
     &command.args[..command.args.len().saturating_sub(with_user)]
 }
 
+fn copied(args: &[&[u8]]) -> Vec<Bytes> {
+    args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect()
+}
+
+/// Bytes that a command takes whose arguments are copied one by one.
+fn copied_bytes(args: &[&[u8]]) -> usize {
+    args.iter().map(|arg| arg.len() + size_of::<Bytes>()).sum::<usize>() + size_of::<Queued>()
+}
+
 fn borrowed(args: &[Bytes]) -> Vec<&[u8]> {
     args.iter().map(|arg| &arg[..]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use commands::Id;
+
+    use super::*;
+
+    /// Whether a command is answered that it is queued.
+    fn queues(transaction: &mut Transaction, bytes: usize) -> bool {
+        let keep = |transaction: &mut Transaction| {
+            transaction.commands.push(0);
+            transaction.digests.push(Bytes::new());
+            Queued::Keyed(Id::Get.spec())
+        };
+        transaction.push(bytes, keep) == Ok(Reply::Simple("QUEUED"))
+    }
+
+    #[test]
+    fn past_its_limit_a_transaction_keeps_nothing() {
+        let mut transaction = Transaction::default();
+        assert!(queues(&mut transaction, QUEUED_BYTES_MAX - 1));
+        assert!(queues(&mut transaction, 1));
+        assert!(!queues(&mut transaction, 1));
+        assert_eq!((transaction.queued.len(), transaction.commands.len(), transaction.count), (2, 2, 2));
+        transaction.refuse();
+        assert!(queues(&mut transaction, 1), "as Redis says");
+        let Transaction { queued, commands, digests, bytes, count, .. } = transaction;
+        assert!(queued.is_empty() && commands.capacity() == 0 && digests.is_empty());
+        assert_eq!((bytes, count), (0, 2));
+    }
+
+    #[test]
+    fn users_that_go_with_scripts_count() {
+        let mut transaction = Transaction::default();
+        let with_user = |transaction: &mut Transaction| {
+            transaction.commands.extend([0; 100]);
+            Queued::Keyed(Id::Eval.spec())
+        };
+        assert!(transaction.push(10, with_user).is_ok());
+        assert_eq!(transaction.bytes, 100);
+    }
 }

@@ -2,13 +2,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
 use commands::{GroupCommand, Kind, Merge, ProxyCommand, ScriptCommand, Spec, flags::flag, wire};
 use resp::Reply;
 use smallvec::SmallVec;
 use topology::slot_of;
 
-use super::{Queued, Transaction};
+use super::{Queued, Transaction, copied, copied_bytes};
 use crate::{
     clients::Side,
     cluster::Cluster,
@@ -27,11 +26,11 @@ pub fn queue(front: &mut Front, spec: &'static Spec, args: &[&[u8]]) -> bool {
     }
     let Some(mut transaction) = front.session.transaction.take() else { return false };
     let reply = admit(front, &mut transaction, spec, args).unwrap_or_else(|refusal| {
-        transaction.dirty = true;
+        transaction.refuse();
         front.conn.worker.stats().rejected(spec);
         refusal
     });
-    front.conn.info.queued.store(transaction.queued.len() as i64, Relaxed);
+    front.conn.info.queued.store(transaction.count as i64, Relaxed);
     front.session.transaction = Some(transaction);
     front.reply(&reply);
     true
@@ -48,51 +47,62 @@ fn admit(front: &Front, transaction: &mut Transaction, spec: &'static Spec, args
             if let Some(refusal) = front.elsewhere(args, spec) {
                 return Err(refusal);
             }
-            if let Kind::Broadcast { merge, .. } = spec.kind {
-                // A cursor leads from group to group.
-                if merge == Merge::Scan {
-                    return transaction.push_later(spec, None, args, bytes);
-                }
-                transaction.whole = true;
+            // A cursor leads from group to group.
+            if matches!(spec.kind, Kind::Broadcast { merge: Merge::Scan, .. }) {
+                return transaction.push_later(spec, None, args);
             }
             let shard = namespaces::in_transaction(front, args, spec)?;
-            let mut args: SmallVec<[&[u8]; 8]> = SmallVec::from_slice(args);
-            let no_touch = front.session.wire_flags & wire::FLAG_NO_TOUCH;
-            let mut flags = wire::flags(front.session.protocol) | no_touch;
-            if let Some((_, key)) = &shard {
-                args[0] = key;
-                flags |= wire::FLAG_SHARD;
-            }
-            transaction.slots.extend(spec.key_positions(&args).map(|at| slot_of(args[at])));
-            transaction.writes |= spec.is_write();
-            if spec.group_command() == Some(GroupCommand::Script(ScriptCommand::EvalSha)) {
-                transaction.digests.extend(digest(args[0]));
-            }
-            put_keyed(front, &mut transaction.commands, spec, transaction.db, flags, &args);
-            transaction.push(Queued::Keyed(spec), bytes)
+            transaction.push(bytes, |transaction| {
+                keep_keyed(front, transaction, spec, args, shard.as_ref().map(|(_, key)| &key[..]));
+                Queued::Keyed(spec)
+            })
         }
         Kind::Local(ProxyCommand::ClusterChange) if front.session.side == Side::Cluster => {
-            transaction.push(Queued::Topology(spec, Cluster::parse_change(args)?), bytes)
+            let wish = Cluster::parse_change(args)?;
+            transaction.push(bytes, |_| Queued::Topology(spec, wish))
         }
         Kind::Local(command) if pubsub::waits(command) => {
             if let Some(refusal) = pubsub::elsewhere(front, args, spec) {
                 return Err(refusal);
             }
             transaction.has_messages = true;
-            transaction.push_later(spec, Some(command), args, bytes)
+            transaction.push_later(spec, Some(command), args)
         }
         Kind::Local(command) if later::waits(Some(command)) => {
-            transaction.push_later(spec, Some(command), args, bytes)
+            transaction.push_later(spec, Some(command), args)
         }
         Kind::Local(command) if is_immediate(command) || command == ProxyCommand::ClientCaching => {
             if command == ProxyCommand::Select {
                 transaction.db = connection::database(front.session.side, args[0])?;
             }
-            let args = args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
-            transaction.push(Queued::Local { spec, command, args }, bytes)
+            transaction.push(copied_bytes(args), |_| Queued::Local { spec, command, args: copied(args) })
         }
         _ => Err(unavailable(spec)),
     }
+}
+
+/// Encodes a command on keys, the one of a namespace's shard instead of its own if there is one.
+fn keep_keyed(
+    front: &Front,
+    transaction: &mut Transaction,
+    spec: &'static Spec,
+    args: &[&[u8]],
+    shard: Option<&[u8]>,
+) {
+    let mut args: SmallVec<[&[u8]; 8]> = SmallVec::from_slice(args);
+    let no_touch = front.session.wire_flags & wire::FLAG_NO_TOUCH;
+    let mut flags = wire::flags(front.session.protocol) | no_touch;
+    if let Some(key) = shard {
+        args[0] = key;
+        flags |= wire::FLAG_SHARD;
+    }
+    transaction.whole |= matches!(spec.kind, Kind::Broadcast { .. });
+    transaction.writes |= spec.is_write();
+    transaction.slots.extend(spec.key_positions(&args).map(|at| slot_of(args[at])));
+    if spec.group_command() == Some(GroupCommand::Script(ScriptCommand::EvalSha)) {
+        transaction.digests.extend(digest(args[0]));
+    }
+    put_keyed(front, &mut transaction.commands, spec, transaction.db, flags, &args);
 }
 
 /// Encodes a command; a script goes with the user for whom it runs.
