@@ -1,35 +1,32 @@
 //! Asking meta to change the topology, and waiting until it has.
 //!
 //! Each request has an operation id: asked again after a lost answer, meta says what the first one
-//! did. A client that repeats a command whose outcome it was not told gets the same id, so a retry is
-//! not refused for what its first try did.
+//! did. A client that repeats a command at once whose outcome it was not told gets the same id, so a retry
+//! is not refused for what its first try did ([`super::unanswered`]).
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use bytes::Bytes;
 use daemon::{
     env::{Entropy, Env},
     meta_client::{MetaClient, Refused},
 };
 use proto::v1::{ApplyRequest, ApplyResponse};
 use resp::Reply;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use topology::{Change, Command, LibraryChange, ProxyId, UsersChange, Version};
+
+use super::unanswered::{Unanswered, may_be_done_twice};
 
 /// Longer than meta itself waits for a change to be in force.
 const ANSWER_WAIT: Duration = Duration::from_millis(4_700);
 const APPLY_TIMEOUT_MS: u32 = 4_000;
-/// Commands without an answer that are remembered; past that all are forgotten.
-const UNANSWERED_MAX: usize = 1024;
-/// A longer one is not remembered: a library whose outcome is not known may then be told to exist.
-const UNANSWERED_BYTES_MAX: usize = 256 << 10;
 
 /// Cheap to clone; belongs to one worker.
 #[derive(Clone)]
 pub struct MetaAccess {
     client: MetaClient,
     entropy: std::sync::Arc<dyn Entropy>,
-    unanswered: Rc<RefCell<HashMap<Bytes, String>>>,
+    unanswered: Rc<RefCell<Unanswered>>,
 }
 
 impl MetaAccess {
@@ -71,11 +68,27 @@ impl MetaAccess {
 
     async fn apply(&self, command: &Command) -> Result<ApplyResponse, Reply> {
         let request = request_of(command, |command| self.operation(command))?;
+        let changes = self.unanswered.borrow().changes();
         let answer = self.ask(&request).await;
-        if answer.is_err() {
-            self.remember(request);
-        }
+        self.note(command, request, changes, &answer);
         answer
+    }
+
+    /// How a command has ended. `changes` had been made when it was asked.
+    fn note(
+        &self,
+        command: &Command,
+        request: ApplyRequest,
+        changes: u64,
+        answer: &Result<ApplyResponse, Reply>,
+    ) {
+        let mut unanswered = self.unanswered.borrow_mut();
+        match answer {
+            Ok(answer) if answer.error.is_empty() => unanswered.changed(),
+            Ok(_) => {}
+            Err(_) if may_be_done_twice(command) => {}
+            Err(_) => unanswered.remember(request, changes, Instant::now()),
+        }
     }
 
     async fn ask(&self, request: &ApplyRequest) -> Result<ApplyResponse, Reply> {
@@ -86,25 +99,14 @@ impl MetaAccess {
         .await
     }
 
-    /// The id under which the command was asked before without an answer, or a new one.
+    /// The id under which the command was asked just before without an answer, or a new one.
     fn operation(&self, command: &[u8]) -> String {
-        let known = self.unanswered.borrow_mut().remove(command);
+        let known = self.unanswered.borrow_mut().take(command, Instant::now());
         known.unwrap_or_else(|| self.fresh_operation())
     }
 
     fn fresh_operation(&self) -> String {
         format!("{:016x}{:016x}", self.entropy.next_u64(), self.entropy.next_u64())
-    }
-
-    fn remember(&self, request: ApplyRequest) {
-        if request.command.len() > UNANSWERED_BYTES_MAX {
-            return;
-        }
-        let mut unanswered = self.unanswered.borrow_mut();
-        if unanswered.len() >= UNANSWERED_MAX {
-            unanswered.clear();
-        }
-        unanswered.insert(request.command, request.operation_id);
     }
 }
 
@@ -135,4 +137,54 @@ fn said(answer: ApplyResponse) -> Result<Vec<Reply>, Reply> {
         (false, text) => Reply::Status(text.into()),
     });
     Ok(replies.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use topology::{RestorePolicy, SlotSet};
+
+    use super::*;
+
+    /// Asks for a change; answers its operation id.
+    fn ask(access: &MetaAccess, command: &Command, answered: bool) -> String {
+        let request = request_of(command, |text| access.operation(text)).unwrap();
+        let id = request.operation_id.clone();
+        let changes = access.unanswered.borrow().changes();
+        let answer = if answered { Ok(ApplyResponse::default()) } else { Err(Reply::error("ERR")) };
+        access.note(command, request, changes, &answer);
+        id
+    }
+
+    fn access() -> MetaAccess {
+        MetaAccess::new(&Env::real(), MetaClient::new(Env::real(), Vec::new()))
+    }
+
+    // covers: T5
+    #[test]
+    fn only_an_immediate_retry_is_the_same_operation() {
+        let access = access();
+        let slots = Change::AddSlots { slots: SlotSet::all() };
+        let add = Command::Cluster { at: ProxyId::of_address("h", 1), changes: vec![slots] };
+        let bump = Command::Cluster { at: ProxyId::of_address("h", 1), changes: vec![Change::BumpEpoch] };
+        let first = ask(&access, &add, false);
+        ask(&access, &bump, false);
+        assert_eq!(ask(&access, &add, false), first);
+        assert_eq!(ask(&access, &add, true), first);
+        let second = ask(&access, &add, false);
+        assert_ne!(second, first);
+        ask(&access, &bump, true);
+        assert_ne!(ask(&access, &add, false), second, "something was changed between them");
+    }
+
+    #[test]
+    fn a_flush_is_never_answered_by_an_older_one() {
+        let access = access();
+        for libraries in [
+            LibraryChange::Flush,
+            LibraryChange::Restore { libraries: Vec::new(), policy: RestorePolicy::Flush },
+        ] {
+            let flush = Command::Libraries { libraries };
+            assert_ne!(ask(&access, &flush, false), ask(&access, &flush, false));
+        }
+    }
 }

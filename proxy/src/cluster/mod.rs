@@ -18,6 +18,7 @@ mod render;
 mod role;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
