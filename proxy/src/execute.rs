@@ -186,6 +186,7 @@ impl Front {
         if is_tracked {
             self.session.track(call.spec);
         }
+        let is_remembered = self.session.wire_flags & wire::FLAG_TRACKED != 0;
         match call.spec.kind {
             Kind::Read(_) | Kind::Write(_) => self.keyed(args, call),
             Kind::Group { .. } => self.by_rights(args, call),
@@ -199,6 +200,10 @@ impl Front {
         }
         self.account(None);
         if let Some(token) = self.opened.take() {
+            if is_remembered {
+                // What was read goes through other hands before it is the reply.
+                self.conn.hold_messages(token);
+            }
             self.conn.note(token, args);
         }
         if let Some(duration_us) = self.slow_us.take() {
@@ -376,7 +381,7 @@ impl Front {
     /// the changes.
     pub fn hold_changes(&self, token: u64) {
         if self.session.tracking.is_some() {
-            self.conn.hold_messages_once(token);
+            self.conn.hold_messages(token);
         }
     }
 

@@ -88,7 +88,7 @@ impl Driver {
             self.take_feed();
             self.begin_to_listen();
             self.finish_command();
-            let held = self.take_messages();
+            let more = self.take_messages();
             self.write(cx)?;
             if self.has_messages() {
                 continue;
@@ -99,7 +99,7 @@ impl Driver {
                 self.publish_figures();
                 return Ok(());
             }
-            self.front.conn.output.borrow_mut().watch(held);
+            self.front.conn.output.borrow_mut().watch(more);
             if self.stalled {
                 self.process_input();
             } else if !self.read(cx)? {
@@ -300,7 +300,7 @@ impl Driver {
         if let Some(feed) = &self.front.session.feed {
             let lines = feed.take();
             if !lines.is_empty() {
-                self.front.conn.output.borrow_mut().push_raw(&lines);
+                self.front.conn.output.borrow_mut().push_message(None, &lines);
             }
         }
     }
@@ -313,25 +313,25 @@ impl Driver {
         }
     }
 
-    /// Messages for a client that subscribes, as far as the socket takes them: the others wait where
-    /// they are counted. Whether they wait for a reply.
+    /// Messages for a client that subscribes or tracks, as far as the socket takes them: the others wait
+    /// where they are counted. Whether some do.
     fn take_messages(&self) -> bool {
         let Some(subscriber) = &self.front.session.subscriber else { return false };
         let mut output = self.front.conn.output.borrow_mut();
-        if output.holds_messages() {
-            return !subscriber.is_empty();
+        if self.front.conn.info.is_blocked() {
+            output.overtake_last();
         }
         if output.bytes() < MESSAGES_BYTES_READY {
-            subscriber.take(MESSAGES_BYTES_READY, |message| output.push_raw(message));
+            let place = output.place();
+            subscriber.take(MESSAGES_BYTES_READY, |message| output.push_message(place, message));
         }
-        false
+        !subscriber.is_empty()
     }
 
     /// The socket took what was ready, and there is more.
     fn has_messages(&self) -> bool {
         let Some(subscriber) = &self.front.session.subscriber else { return false };
-        let output = self.front.conn.output.borrow();
-        !output.holds_messages() && output.bytes() < MESSAGES_BYTES_READY && !subscriber.is_empty()
+        self.front.conn.output.borrow().bytes() < MESSAGES_BYTES_READY && !subscriber.is_empty()
     }
 
     /// Nothing to do: give back what is not needed.

@@ -112,17 +112,9 @@ impl Connection {
         self.output.borrow_mut().push(reply, protocol);
     }
 
-    /// Messages wait until the reply of `token` is there.
+    /// Messages come behind the reply of `token`.
     pub fn hold_messages(&self, token: u64) {
         self.output.borrow_mut().hold_messages(token);
-    }
-
-    /// Likewise, unless they wait for another one already.
-    pub fn hold_messages_once(&self, token: u64) {
-        let mut output = self.output.borrow_mut();
-        if !output.holds_messages() {
-            output.hold_messages(token);
-        }
     }
 
     /// Puts all messages that wait behind the replies that wait.

@@ -1,8 +1,13 @@
 //! Replies of one connection on their way out: in the order of the commands, whatever order they
-//! come in.
+//! come in. Messages, which answer no command, have their places among them.
 //!
-//! Invariant: `slots` starts with a reply that has not come (or is empty), so everything that may
-//! be written is in `buffer`; `slots[i]` belongs to token `first + i`.
+//! Invariants:
+//!
+//! - `slots` starts with a reply that has not come (or is empty), so everything that may be written is
+//!   in `buffer`; `slots[i]` belongs to token `first + i`.
+//! - A message comes behind every reply that was there before it, so that nobody reads that a key has
+//!   changed and then what it was before. It overtakes commands that have no reply yet (one of them may
+//!   wait for ever), but for those that hold messages: parts of their replies may be there.
 
 use std::{
     collections::VecDeque,
@@ -30,6 +35,8 @@ struct Slot {
     reply: Option<Bytes>,
     /// The client does not want it (CLIENT REPLY).
     silent: bool,
+    /// Messages wait for the reply.
+    holds: bool,
     /// `None`: it was answered at once.
     call: Option<Call>,
     /// Its arguments, if it may turn out to be slow.
@@ -61,7 +68,9 @@ pub struct Output {
     buffer: Vec<u8>,
     /// So much of `buffer` is written.
     written: usize,
-    /// Bytes in `slots`.
+    /// Messages behind the reply of a token; tokens ascend.
+    messages: VecDeque<(u64, Vec<u8>)>,
+    /// Bytes in `slots` and `messages`.
     held: usize,
     /// The socket takes no more for now; the connection's task waits until it does.
     blocked: bool,
@@ -69,9 +78,6 @@ pub struct Output {
     flush_asked: bool,
     /// The connection's task waits for replies, even for those that leave nothing to write.
     watched: bool,
-    /// Messages to a subscriber wait until the reply of this token is in the buffer: it confirms the
-    /// subscription.
-    confirming: Option<u64>,
     /// The connection is gone: everything is dropped.
     closed: bool,
 }
@@ -98,7 +104,7 @@ impl Output {
 
     /// Takes the next place in the queue, for a reply that comes later.
     pub fn open(&mut self, call: Call, silent: bool) -> u64 {
-        self.slots.push_back(Slot { reply: None, silent, call: Some(call), words: None });
+        self.slots.push_back(Slot { reply: None, silent, holds: false, call: Some(call), words: None });
         self.first + self.slots.len() as u64 - 1
     }
 
@@ -114,30 +120,58 @@ impl Output {
         let mut bytes = Vec::new();
         encode(reply, protocol, &mut bytes);
         self.held += bytes.len();
-        self.slots.push_back(Slot { reply: Some(bytes.into()), silent: false, call: None, words: None });
+        let reply = Some(bytes.into());
+        self.slots.push_back(Slot { reply, silent: false, holds: false, call: None, words: None });
     }
 
-    /// Messages wait from here on until the reply of `token` is in the buffer.
+    /// Messages come behind the reply of `token` from here on.
     pub fn hold_messages(&mut self, token: u64) {
-        self.confirming = Some(token);
-    }
-
-    /// Whether messages wait for a reply.
-    pub fn holds_messages(&self) -> bool {
-        self.confirming.is_some_and(|token| token >= self.first)
-    }
-
-    /// Bytes outside of the order of replies (MONITOR, messages).
-    pub fn push_raw(&mut self, bytes: &[u8]) {
-        if !self.closed {
-            self.buffer.extend_from_slice(bytes);
+        if let Some(slot) = self.slot(token) {
+            slot.holds = true;
         }
+    }
+
+    /// The last command has nothing of its reply yet, and may wait for long: messages overtake it.
+    pub fn overtake_last(&mut self) {
+        let Some(slot) = self.slots.back_mut().filter(|slot| slot.holds && slot.reply.is_none()) else {
+            return;
+        };
+        slot.holds = false;
+        let last = self.first + self.slots.len() as u64 - 1;
+        if let Some((_, messages)) = self.messages.pop_back_if(|(token, _)| *token == last) {
+            self.held -= messages.len();
+            let place = self.place();
+            self.push_message(place, &messages);
+        }
+    }
+
+    /// Where messages go that come now: behind the reply of a token, or (`None`) before all that wait.
+    pub fn place(&self) -> Option<u64> {
+        let at = self.slots.iter().rposition(|slot| slot.reply.is_some() || slot.holds)?;
+        Some(self.first + at as u64)
+    }
+
+    /// A message, or a line of MONITOR.
+    pub fn push_message(&mut self, place: Option<u64>, message: &[u8]) {
+        if self.closed {
+            return;
+        }
+        let Some(token) = place else { return self.buffer.extend_from_slice(message) };
+        self.held += message.len();
+        match self.messages.back_mut().filter(|(last, _)| *last == token) {
+            Some((_, messages)) => messages.extend_from_slice(message),
+            None => self.messages.push_back((token, message.to_vec())),
+        }
+    }
+
+    fn slot(&mut self, token: u64) -> Option<&mut Slot> {
+        let at = usize::try_from(token.checked_sub(self.first)?).ok()?;
+        self.slots.get_mut(at)
     }
 
     /// Keeps the arguments of a command that has no reply yet.
     pub fn note(&mut self, token: u64, words: impl FnOnce(Call) -> Words) {
-        let at = token.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at))
+        if let Some(slot) = self.slot(token)
             && let Some(call) = slot.call
             // What the client sent is known already: it may travel in other words.
             && slot.words.is_none()
@@ -168,9 +202,15 @@ impl Output {
         Some(completed)
     }
 
+    /// The first reply is in the buffer.
     fn pop(&mut self) {
         self.slots.pop_front();
+        let first = self.first;
         self.first += 1;
+        if let Some((_, messages)) = self.messages.pop_front_if(|(token, _)| *token == first) {
+            self.held -= messages.len();
+            self.buffer.extend_from_slice(&messages);
+        }
         if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
             self.slots = VecDeque::new();
         }
@@ -260,6 +300,68 @@ mod tests {
         }
         assert_eq!(output.buffer, b":0\r\n:1\r\n:2\r\n:3\r\n:5\r\n");
         assert_eq!((output.waiting(), output.held), (0, 0));
+    }
+
+    fn message(output: &mut Output, text: &str) {
+        let place = output.place();
+        output.push_message(place, text.as_bytes());
+    }
+
+    fn complete(output: &mut Output, token: u64, text: &'static str) {
+        assert!(output.complete(token, Bytes::from_static(text.as_bytes())).is_some());
+    }
+
+    #[test]
+    fn messages_come_behind_the_replies_that_were_there() {
+        let mut output = Output::default();
+        message(&mut output, "A");
+        let [a, b, c, d] = [0; 4].map(|_| open(&mut output));
+        message(&mut output, "B");
+        complete(&mut output, b, "2");
+        message(&mut output, "C");
+        message(&mut output, "D");
+        complete(&mut output, d, "4");
+        message(&mut output, "E");
+        assert_eq!((&output.buffer[..], output.held), (&b"AB"[..], 5));
+        complete(&mut output, a, "1");
+        assert_eq!(output.buffer, b"AB12CD");
+        complete(&mut output, c, "3");
+        assert_eq!(output.buffer, b"AB12CD34E");
+        assert_eq!((output.waiting(), output.held), (0, 0));
+    }
+
+    #[test]
+    fn messages_wait_for_each_reply_that_holds_them() {
+        let mut output = Output::default();
+        let [a, b, _c] = [0; 3].map(|_| open(&mut output));
+        output.hold_messages(a);
+        output.hold_messages(b);
+        message(&mut output, "A");
+        complete(&mut output, a, "1");
+        message(&mut output, "B");
+        assert_eq!(output.buffer, b"1");
+        complete(&mut output, b, "2");
+        assert_eq!(output.buffer, b"12AB");
+        message(&mut output, "C");
+        assert_eq!(output.buffer, b"12ABC");
+    }
+
+    #[test]
+    fn a_command_that_waits_lets_messages_pass() {
+        let mut output = Output::default();
+        let [a, b] = [0; 2].map(|_| open(&mut output));
+        output.hold_messages(a);
+        output.hold_messages(b);
+        message(&mut output, "A");
+        output.overtake_last();
+        assert_eq!(output.buffer, b"");
+        complete(&mut output, a, "1");
+        assert_eq!(output.buffer, b"1A");
+        let c = open(&mut output);
+        output.hold_messages(c);
+        message(&mut output, "B");
+        output.overtake_last();
+        assert_eq!((&output.buffer[..], output.held), (&b"1AB"[..], 0));
     }
 
     #[test]

@@ -58,6 +58,12 @@ impl Fake {
         deliver(held);
     }
 
+    /// Delivers one of those that are held.
+    pub fn release_one(&self, at: usize) {
+        let answer = self.held.borrow_mut().remove(at);
+        deliver(vec![answer]);
+    }
+
     fn execute(&self, command: &Outgoing<'_>) -> Reply {
         let spec = by_id(command.id).unwrap();
         let db = command.db;

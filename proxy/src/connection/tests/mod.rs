@@ -4,6 +4,7 @@ mod fake;
 mod limits;
 mod pubsub;
 mod replies;
+mod tracking;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -96,6 +97,15 @@ impl Client {
     async fn ask(&mut self, command: &str, expected: &str) {
         self.send(format!("{command}\r\n")).await;
         self.expect(expected).await;
+    }
+
+    /// Reads until something ends like this.
+    async fn until(&mut self, end: &str) -> String {
+        let mut seen = Vec::new();
+        while !seen.ends_with(end.as_bytes()) {
+            seen.push(timeout(PATIENCE, self.io.read_u8()).await.unwrap().unwrap());
+        }
+        String::from_utf8(seen).unwrap()
     }
 
     /// Reads a bulk or verbatim string.
