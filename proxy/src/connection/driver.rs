@@ -300,7 +300,9 @@ impl Driver {
         if let Some(feed) = &self.front.session.feed {
             let lines = feed.take();
             if !lines.is_empty() {
-                self.front.conn.output.borrow_mut().push_message(None, &lines);
+                let mut output = self.front.conn.output.borrow_mut();
+                let place = output.place();
+                output.push_message(place, &lines);
             }
         }
     }

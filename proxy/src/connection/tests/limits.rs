@@ -96,12 +96,24 @@ fn monitors_see_commands_but_no_secrets() {
         let mut client = stage.connect(Side::Plain);
         monitor.ask("monitor", "+OK\r\n").await;
         client.ask("set k v", "+OK\r\n").await;
-        let mut seen = Vec::new();
-        while !seen.ends_with(b"\"set\" \"k\" \"v\"\r\n") {
-            seen.push(timeout(PATIENCE, monitor.io.read_u8()).await.unwrap().unwrap());
-        }
+        monitor.until("\"set\" \"k\" \"v\"\r\n").await;
         monitor.ask("reset", "+RESET\r\n").await;
         assert!(!stage.worker.shared.monitors.any());
+    });
+}
+
+#[test]
+fn monitors_get_their_replies_before_they_see_commands() {
+    on_stage(Options::default(), async |stage| {
+        let mut monitor = stage.connect(Side::Plain);
+        let mut client = stage.connect(Side::Plain);
+        stage.backend.holding.set(true);
+        monitor.send("get k\r\nmonitor\r\n").await;
+        until(|| stage.worker.shared.monitors.any()).await;
+        client.ask("ping", "+PONG\r\n").await;
+        stage.backend.release(false);
+        monitor.expect("$-1\r\n+OK\r\n+").await;
+        assert!(monitor.until("\r\n").await.ends_with("\"ping\"\r\n"));
     });
 }
 
