@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
@@ -15,10 +15,11 @@ use resp::{Decoded, Decoder, Reply};
 use smallvec::SmallVec;
 use tokio::{
     io::{AsyncRead, ReadBuf},
+    task::yield_now,
     time::{Sleep, sleep},
 };
 
-use super::{Connection, Session};
+use super::{Connection, Session, input::Input, turn::Turn};
 use crate::{
     accounts::Access,
     backend_api::ReplyTarget,
@@ -31,8 +32,10 @@ use crate::{
     worker::Worker,
 };
 
-/// Incomplete requests beyond this size keep no spare memory when they are done.
-const INPUT_BYTES_KEPT: usize = 16 * 1024;
+/// Bytes kept, about, of what a client sends while it waits in a command.
+const INPUT_BYTES_AHEAD: usize = 1024 * 1024;
+/// Replies made at a time, about, before they are written and the limit is looked at.
+const REPLY_BYTES_AHEAD: usize = 256 * 1024;
 /// Messages handed to the socket at a time, about.
 const MESSAGES_BYTES_READY: usize = 64 * 1024;
 /// Likewise for argument positions.
@@ -47,7 +50,8 @@ pub async fn serve(worker: Rc<Worker>, info: Arc<ClientInfo>, io: BoxIo) {
     let mut driver = Driver {
         front: Front::new(Connection::new(worker, info, io), session),
         decoder: Decoder::new(0, authenticated),
-        input: Vec::new(),
+        input: Input::default(),
+        turn: Turn::default(),
         stalled: false,
         pause: None,
         eof: false,
@@ -59,8 +63,10 @@ pub async fn serve(worker: Rc<Worker>, info: Arc<ClientInfo>, io: BoxIo) {
 struct Driver {
     front: Front,
     decoder: Decoder,
-    /// Bytes received and not consumed; starts with the first byte of a request.
-    input: Vec<u8>,
+    /// Starts with the first byte of a request.
+    input: Input,
+    /// Since the task was woken.
+    turn: Turn,
     /// `input` may hold complete requests: something made us stop before them.
     stalled: bool,
     /// Until CLIENT PAUSE ends.
@@ -75,13 +81,14 @@ struct Closed;
 impl Driver {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.keep_waker(cx);
+        self.turn = Turn::default();
         match self.run(cx) {
             Ok(()) => Poll::Pending,
             Err(Closed) => Poll::Ready(()),
         }
     }
 
-    /// Works until there is nothing to do but wait.
+    /// Works until there is nothing to do but wait, or it is the turn of others.
     fn run(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
         loop {
             self.front.follow_users();
@@ -90,6 +97,12 @@ impl Driver {
             self.finish_command();
             let more = self.take_messages();
             self.write(cx)?;
+            if self.turn.is_over() {
+                // Woken when all others have run and sockets were looked at.
+                let _ = pin!(yield_now()).poll(cx);
+                self.publish_figures();
+                return Ok(());
+            }
             if self.has_messages() {
                 continue;
             }
@@ -142,27 +155,25 @@ impl Driver {
         self.front.conn.reply(token, Ok(bytes.into()));
     }
 
-    /// While the client waits in a command, what it sends is kept; that it leaves ends the waiting.
+    /// While the client waits in a command, some of what it sends is kept; that it leaves ends the
+    /// waiting, unless it has sent more than that.
     fn listen(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
         if !self.front.conn.info.is_blocked() || self.eof {
             return Ok(());
         }
         let worker = self.front.conn.worker.clone();
-        let limit = worker.shared.settings.limit(Number::QueryBytesMax);
         let mut scratch = worker.take_scratch();
-        let result = loop {
+        let mut result = Ok(());
+        while result.is_ok() && self.input.len() < INPUT_BYTES_AHEAD {
             match self.poll_read(&mut scratch, cx) {
-                Poll::Pending => break Ok(()),
-                Poll::Ready(Err(_) | Ok(0)) => break Err(Closed),
+                Poll::Pending => break,
+                Poll::Ready(Err(_) | Ok(0)) => result = Err(Closed),
                 Poll::Ready(Ok(count)) => {
-                    self.input.extend_from_slice(&scratch[..count]);
+                    self.input.push(&scratch[..count]);
                     self.stalled = true;
-                    if self.input.len() > limit {
-                        break Err(Closed);
-                    }
                 }
             }
-        };
+        }
         worker.put_scratch(scratch);
         result
     }
@@ -222,9 +233,9 @@ impl Driver {
     fn take(&mut self, received: &[u8]) -> Result<bool, Closed> {
         if self.input.is_empty() {
             let consumed = self.process(received);
-            self.input.extend_from_slice(&received[consumed..]);
+            self.input.push(&received[consumed..]);
         } else {
-            self.input.extend_from_slice(received);
+            self.input.push(received);
             self.process_input();
         }
         let limit = self.front.conn.worker.shared.settings.limit(Number::QueryBytesMax);
@@ -238,15 +249,12 @@ impl Driver {
     /// Processes what was kept.
     fn process_input(&mut self) {
         let mut input = std::mem::take(&mut self.input);
-        let consumed = self.process(&input);
-        if consumed == input.len() && input.capacity() > INPUT_BYTES_KEPT {
-            return;
-        }
-        input.drain(..consumed);
+        let consumed = self.process(input.unread());
+        input.consume(consumed);
         self.input = input;
     }
 
-    /// Executes the requests in `buf`; answers how many bytes they took.
+    /// Executes requests in `buf`, as many as may be for now; answers how many bytes they took.
     fn process(&mut self, buf: &[u8]) -> usize {
         let shared = &self.front.conn.worker.shared.clone();
         let started_us = shared.now_us();
@@ -254,8 +262,9 @@ impl Driver {
         self.front.conn.info.active_ms.store(started_us / 1000, Relaxed);
         let mut at = 0;
         let mut count = 0;
+        let reply_bytes_max = self.front.conn.output.borrow().bytes() + REPLY_BYTES_AHEAD;
         self.stalled = true;
-        while !self.front.session.closing && !self.front.conn.barrier.get() && !self.is_full() {
+        while self.takes_more(reply_bytes_max) {
             self.decoder.set_authenticated(!self.front.session.access.needs_login());
             match self.decoder.decode(&buf[at..]) {
                 Ok(Decoded::Incomplete { .. }) => {
@@ -268,6 +277,7 @@ impl Driver {
                         break;
                     }
                     count += u64::from(!self.decoder.is_empty());
+                    self.turn.took_one(|| shared.now_us());
                     at += consumed;
                 }
                 Err(error) => {
@@ -281,6 +291,13 @@ impl Driver {
         Counters::add(&self.front.conn.worker.counters().commands, count);
         self.front.publish_last();
         at
+    }
+
+    /// Another command may be executed at once.
+    fn takes_more(&self, reply_bytes_max: usize) -> bool {
+        let conn = &self.front.conn;
+        let may_go_on = !self.front.session.closing && !conn.barrier.get() && !self.turn.is_over();
+        may_go_on && !self.is_full() && conn.output.borrow().bytes() < reply_bytes_max
     }
 
     /// Executes the request that the decoder found at the front of `buf`.
@@ -339,7 +356,7 @@ impl Driver {
     /// Nothing to do: give back what is not needed.
     fn rest(&mut self) {
         if self.input.is_empty() {
-            self.input = Vec::new();
+            self.input = Input::default();
         }
         if self.decoder.memory() > DECODER_BYTES_KEPT {
             self.decoder.release();

@@ -14,10 +14,12 @@
 //! Invariant: `output` and `io` are never borrowed while the backend or another target is called.
 
 mod driver;
+mod input;
 mod output;
 mod session;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::{
     cell::{Cell, RefCell},
@@ -226,6 +228,10 @@ impl ReplyTarget for Connection {
         let mut output = self.output.borrow_mut();
         let completed = output.complete(token, bytes);
         let wants_flush = output.wants_flush();
+        if output.bytes() > self.worker.shared.settings.limit(Number::OutputBytesMax) {
+            // The task closes the connection, unless the socket takes more than it did.
+            self.wake();
+        }
         drop(output);
         if let Some(completed) = completed {
             self.account(&completed, error.as_deref());

@@ -1,5 +1,7 @@
 //! Bounds, pauses, and clients that act on others.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use commands::{Id, wire};
 
 use super::*;
@@ -32,6 +34,66 @@ fn a_client_that_does_not_read_is_closed_alone() {
         deaf.send("get k\r\n".repeat(50)).await;
         until(|| stage.worker.shared.clients.len() == 1).await;
         good.ask("ping", "+PONG\r\n").await;
+    });
+}
+
+#[test]
+fn replies_that_come_while_the_socket_is_full_count() {
+    let options = Options { output_buffer_bytes: 1 << 20, ..Options::default() };
+    on_stage(options, async |stage| {
+        let mut deaf = stage.connect(Side::Plain);
+        let value = "x".repeat(100_000);
+        deaf.ask(&format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n$100000\r\n{value}"), "+OK\r\n").await;
+        deaf.send("get k\r\n".repeat(5)).await;
+        until(|| stage.backend.received.get() == 6).await;
+        stage.backend.holding.set(true);
+        deaf.send("get k\r\n".repeat(15)).await;
+        until(|| stage.backend.held() == 15).await;
+        stage.backend.release(false);
+        until(|| stage.worker.shared.clients.is_empty()).await;
+    });
+}
+
+#[test]
+fn replies_of_the_proxy_itself_count_before_more_are_made() {
+    let options = Options { output_buffer_bytes: 2 << 20, ..Options::default() };
+    on_stage(options, async |stage| {
+        let mut deaf = stage.connect(Side::Plain);
+        deaf.send("command docs\r\n".repeat(4000)).await;
+        until(|| stage.worker.shared.clients.is_empty()).await;
+        let executed = stage.worker.counters().commands.load(Relaxed);
+        assert!(executed < 50, "{executed} executed");
+    });
+}
+
+#[test]
+fn others_get_their_turns() {
+    on_stage(Options::default(), async |stage| {
+        let executed = || stage.worker.counters().commands.load(Relaxed);
+        let mut greedy = stage.connect(Side::Plain);
+        greedy.send("ping\r\n".repeat(20_000)).await;
+        until(|| executed() > 0).await;
+        assert!(executed() < 2000, "{} executed", executed());
+        greedy.expect(&"+PONG\r\n".repeat(20_000)).await;
+    });
+}
+
+#[test]
+fn little_is_kept_of_what_a_client_sends_while_it_waits() {
+    on_stage(Options::default(), async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        let info = stage.worker.shared.clients.get(client.id).unwrap();
+        client.send("client pause 3600000\r\nping\r\n").await;
+        client.expect("+OK\r\n").await;
+        info.set_blocked(true);
+        info.wake();
+        let flood = "ping\r\n".repeat(500_000);
+        let sending = spawn_local(async move { client.io.write_all(flood.as_bytes()).await });
+        let kept = || info.query_bytes.load(Relaxed);
+        until(|| kept() >= 1 << 20).await;
+        settle().await;
+        assert!(kept() < 3 << 19 && !sending.is_finished(), "{} kept", kept());
+        sending.abort();
     });
 }
 

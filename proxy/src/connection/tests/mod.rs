@@ -146,3 +146,10 @@ async fn until(mut done: impl FnMut() -> bool) {
     };
     timeout(PATIENCE, wait).await.expect("the condition never came true");
 }
+
+/// Lets the connections' tasks do all they can.
+async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}

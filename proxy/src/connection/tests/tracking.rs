@@ -22,13 +22,6 @@ fn invalidated(key: &str) -> String {
     format!(">2\r\n$10\r\ninvalidate\r\n*1\r\n${}\r\n{key}\r\n", key.len())
 }
 
-/// Lets the connections' tasks do all they can.
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[test]
 fn a_change_is_told_behind_what_was_read_before() {
     on_stage(Options::default(), async |stage| {
