@@ -196,7 +196,7 @@ pub(super) struct Unanswered<S> {
     pub flight: Flight,
     /// Commands that the present attempt has answered.
     pub answered: usize,
-    /// When it was sent last.
+    /// When it was sent last, or a part of its answer came.
     pub sent_at_ms: u64,
     /// An attempt ended without an answer: it may have been executed.
     pub unknown: bool,

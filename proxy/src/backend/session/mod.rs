@@ -303,7 +303,7 @@ impl<S: Origin> Session<S> {
         if more {
             commands.allow_until(now_ms + self.limits.deadline_ms);
             let batch = &mut queue.unanswered[position];
-            (batch.commands, batch.answered) = (commands, answered);
+            (batch.commands, batch.answered, batch.sent_at_ms) = (commands, answered, now_ms);
         } else {
             queue.take(position);
             self.waiting_bytes -= commands.weight();
