@@ -61,7 +61,7 @@ pub struct ClientInfo {
     pub side: Side,
     /// Milliseconds since the process started.
     pub created_ms: u64,
-    /// Of the last read that brought something.
+    /// Of the last read or write of some bytes.
     pub active_ms: AtomicU64,
     pub db: AtomicUsize,
     pub resp3: AtomicBool,
@@ -81,6 +81,8 @@ pub struct ClientInfo {
     pub query_bytes: AtomicUsize,
     /// Bytes of replies that the client has not read.
     pub output_bytes: AtomicUsize,
+    /// Bytes of messages that wait to be put among them.
+    pub message_bytes: AtomicUsize,
     /// Commands under way.
     pub pending: AtomicUsize,
     pub names: Mutex<Names>,
@@ -130,6 +132,7 @@ impl ClientInfo {
             watched: AtomicUsize::new(0),
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            message_bytes: AtomicUsize::new(0),
             pending: AtomicUsize::new(0),
             names: Mutex::new(Names::default()),
             account: Mutex::new(Account::anyone()),
@@ -283,7 +286,7 @@ impl ClientInfo {
         let names = self.names.lock().clone();
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
-        let output = self.output_bytes.load(Relaxed);
+        let output = self.output_bytes.load(Relaxed) + self.message_bytes.load(Relaxed);
         let query = self.query_bytes.load(Relaxed);
         let mut line = String::with_capacity(400);
         // Writing to a string cannot fail.

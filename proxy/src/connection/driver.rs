@@ -132,10 +132,10 @@ impl Driver {
         let mut output = conn.output.borrow_mut();
         let mut io = conn.io.borrow_mut();
         let io = io.as_mut().ok_or(Closed)?;
-        match output.poll_write(io, cx) {
-            Poll::Ready(Ok(0)) | Poll::Pending => {}
-            Poll::Ready(Ok(count)) => Counters::add(&conn.worker.counters().output_bytes, count),
-            Poll::Ready(Err(_)) => return Err(Closed),
+        let written = output.poll_write(io, cx);
+        conn.has_written(output.take_count());
+        if let Poll::Ready(Err(_)) = written {
+            return Err(Closed);
         }
         let ended = (self.front.session.closing || self.eof && !self.stalled) && output.is_done();
         let limit = conn.worker.shared.settings.limit(Number::OutputBytesMax);
@@ -214,20 +214,21 @@ impl Driver {
                 self.eof = true;
                 Ok(true)
             }
-            Poll::Ready(Ok(count)) => {
-                Counters::add(&worker.counters().input_bytes, count as u64);
-                self.take(&scratch[..count])
-            }
+            Poll::Ready(Ok(count)) => self.take(&scratch[..count]),
         };
         worker.put_scratch(scratch);
         result
     }
 
     fn poll_read(&self, scratch: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut io = self.front.conn.io.borrow_mut();
+        let conn = &self.front.conn;
+        let mut io = conn.io.borrow_mut();
         let Some(io) = io.as_mut() else { return Poll::Ready(Ok(0)) };
         let mut buf = ReadBuf::new(scratch);
-        Pin::new(io).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+        let read = Pin::new(io).poll_read(cx, &mut buf);
+        let count = buf.filled().len();
+        Counters::add(&conn.worker.counters().input_bytes, count as u64);
+        read.map_ok(|()| count)
     }
 
     fn take(&mut self, received: &[u8]) -> Result<bool, Closed> {
@@ -366,11 +367,10 @@ impl Driver {
 
     fn publish_figures(&self) {
         let info = &self.front.conn.info;
-        let output = self.front.conn.output.borrow();
         info.query_bytes.store(self.input.len(), Relaxed);
         let messages = self.front.session.subscriber.as_ref().map_or(0, |subscriber| subscriber.bytes());
-        info.output_bytes.store(output.bytes() + messages, Relaxed);
-        info.pending.store(output.waiting(), Relaxed);
+        info.message_bytes.store(messages, Relaxed);
+        self.front.conn.publish_figures(&self.front.conn.output.borrow());
     }
 
     fn keep_waker(&self, cx: &Context<'_>) {

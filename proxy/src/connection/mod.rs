@@ -26,7 +26,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     rc::{Rc, Weak},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
 };
 
@@ -211,13 +211,30 @@ impl Connection {
     }
 
     /// Writes what can be written, outside of the connection's task.
-    fn try_write(&self) -> Poll<std::io::Result<u64>> {
+    fn try_write(&self) -> Poll<std::io::Result<()>> {
         let mut io = self.io.borrow_mut();
-        let Some(io) = io.as_mut() else { return Poll::Ready(Ok(0)) };
+        let Some(io) = io.as_mut() else { return Poll::Ready(Ok(())) };
         let mut output = self.output.borrow_mut();
         // Not the budget of whichever task delivers replies: this is another connection's I/O.
         let write = tokio::task::unconstrained(poll_fn(|cx| output.poll_write(io, cx)));
-        pin!(write).poll(&mut Context::from_waker(Waker::noop()))
+        let written = pin!(write).poll(&mut Context::from_waker(Waker::noop()));
+        self.has_written(output.take_count());
+        self.publish_figures(&output);
+        written
+    }
+
+    /// The socket took so much.
+    fn has_written(&self, count: u64) {
+        if count > 0 {
+            Counters::add(&self.worker.counters().output_bytes, count);
+            self.info.active_ms.store(self.worker.shared.now_ms(), Relaxed);
+        }
+    }
+
+    /// Shows others what waits here.
+    fn publish_figures(&self, output: &Output) {
+        self.info.output_bytes.store(output.bytes(), Relaxed);
+        self.info.pending.store(output.waiting(), Relaxed);
     }
 }
 
@@ -232,6 +249,7 @@ impl ReplyTarget for Connection {
             // The task closes the connection, unless the socket takes more than it did.
             self.wake();
         }
+        self.publish_figures(&output);
         drop(output);
         if let Some(completed) = completed {
             self.account(&completed, error.as_deref());
@@ -247,8 +265,7 @@ impl ReplyTarget for Connection {
 
     fn flush(self: Rc<Self>) {
         match self.try_write() {
-            Poll::Ready(Ok(count)) => {
-                Counters::add(&self.worker.counters().output_bytes, count);
+            Poll::Ready(Ok(())) => {
                 let is_watched = self.output.borrow().is_watched();
                 if is_watched {
                     self.wake();

@@ -68,6 +68,8 @@ pub struct Output {
     buffer: Vec<u8>,
     /// So much of `buffer` is written.
     written: usize,
+    /// Bytes that the socket took and nobody has counted.
+    uncounted: u64,
     /// Messages behind the reply of a token; tokens ascend.
     messages: VecDeque<(u64, Vec<u8>)>,
     /// Bytes in `slots` and `messages`.
@@ -239,15 +241,14 @@ impl Output {
     }
 
     /// Writes until everything is written or the socket is full (`Pending`).
-    pub fn poll_write(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+    pub fn poll_write(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.flush_asked = false;
-        let mut total = 0;
         while !self.is_written() {
             match Pin::new(&mut *io).poll_write(cx, &self.buffer[self.written..]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => {
                     self.written += count;
-                    total += count as u64;
+                    self.uncounted += count as u64;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
@@ -263,7 +264,12 @@ impl Output {
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = Vec::new();
         }
-        Poll::Ready(Ok(total))
+        Poll::Ready(Ok(()))
+    }
+
+    /// Bytes that the socket took since this was asked last.
+    pub fn take_count(&mut self) -> u64 {
+        std::mem::take(&mut self.uncounted)
     }
 
     /// Forgets what is written when that is most of it.

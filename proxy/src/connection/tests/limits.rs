@@ -180,6 +180,43 @@ fn monitors_get_their_replies_before_they_see_commands() {
 }
 
 #[test]
+fn who_has_its_replies_is_idle() {
+    on_stage(Options::default(), async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        let info = stage.worker.shared.clients.get(client.id).unwrap();
+        let now_ms = || stage.worker.shared.now_ms();
+        stage.backend.holding.set(true);
+        client.send("get k\r\n").await;
+        until(|| info.pending.load(Relaxed) == 1).await;
+        assert_eq!(info.idle_ms(now_ms() + 1000), 0);
+        let sent_ms = now_ms();
+        until(|| now_ms() > sent_ms + 1).await;
+        stage.backend.release(false);
+        client.expect("$-1\r\n").await;
+        assert!(info.idle_ms(now_ms() + 1000) >= 1000);
+        // Since the reply, however long that took.
+        assert!(info.active_ms.load(Relaxed) > sent_ms);
+    });
+}
+
+#[test]
+fn replies_that_wait_are_shown() {
+    on_stage(Options::default(), async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        let info = stage.worker.shared.clients.get(client.id).unwrap();
+        let value = "x".repeat(1 << 20);
+        client.send(&format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n$1048576\r\n{value}\r\n")).await;
+        client.expect("+OK\r\n").await;
+        client.send("get k\r\n").await;
+        until(|| info.output_bytes.load(Relaxed) > 0).await;
+        client.expect(&format!("$1048576\r\n{value}\r\n")).await;
+        until(|| info.output_bytes.load(Relaxed) == 0).await;
+        let sent = stage.worker.counters().output_bytes.load(Relaxed);
+        assert_eq!(sent, 5 + 10 + (1 << 20) + 2);
+    });
+}
+
+#[test]
 fn slow_commands_are_remembered() {
     let options = Options { slowlog_slower_us: 0, ..Options::default() };
     on_stage(options, async |stage| {
