@@ -180,6 +180,10 @@ impl Connection {
         self.left.notify_waiters();
     }
 
+    pub fn has_left(&self) -> bool {
+        self.has_left.get()
+    }
+
     /// Resolves when the client is gone.
     pub async fn gone(&self) {
         let left = self.left.notified();

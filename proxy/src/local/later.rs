@@ -19,6 +19,7 @@ use crate::{
     ask::{Asker, ask_all},
     clients::Side,
     cluster::Cluster,
+    connection::Connection,
     execute::Front,
     scan,
     worker::Worker,
@@ -41,6 +42,7 @@ pub fn waits(command: Option<ProxyCommand>) -> bool {
 pub struct Later {
     /// Present if the transaction is about messages.
     messages: Option<pubsub::Client>,
+    conn: Rc<Connection>,
     inquiry: Inquiry,
     replicas: Asking,
     asker: Asker,
@@ -55,6 +57,7 @@ impl Later {
     pub fn of(front: &mut Front, has_messages: bool) -> Self {
         let worker = front.conn.worker.clone();
         Self {
+            conn: front.conn.clone(),
             messages: has_messages.then(|| pubsub::Client::of(front, true)),
             inquiry: Inquiry::of(front),
             replicas: Asking::of(front),
@@ -86,6 +89,8 @@ impl Later {
             }
             (Some(ProxyCommand::Info), _) => self.inquiry.answer(args).await,
             (Some(ProxyCommand::ConfigRewrite), _) => config::rewritten(self.worker.shared.clone()).await,
+            // It has left what it subscribed to already.
+            (Some(command), _) if self.conn.has_left() && pubsub::subscribes(command) => Reply::Null,
             (Some(command), Some(messages)) if pubsub::waits(command) => {
                 messages.execute(command, args).await
             }

@@ -22,6 +22,11 @@ pub fn waits(command: ProxyCommand) -> bool {
     wish(command).is_some()
 }
 
+/// Whether messages come to the client for it.
+pub fn subscribes(command: ProxyCommand) -> bool {
+    matches!(wish(command), Some(Wish::Subscribe(_)))
+}
+
 /// What a command asks of the hub.
 #[derive(Debug, Clone, Copy)]
 enum Wish {

@@ -238,6 +238,26 @@ fn transactions_subscribe_and_publish() {
 }
 
 #[test]
+fn a_transaction_whose_client_has_left_subscribes_to_nothing() {
+    on_air(async |stage| {
+        let mut client = stage.connect(Side::Plain);
+        client.ask("multi", "+OK\r\n").await;
+        for command in ["dbsize", "subscribe a", "scan 0"] {
+            client.ask(command, "+QUEUED\r\n").await;
+        }
+        stage.backend.holding.set(true);
+        client.send("exec\r\n").await;
+        until(|| stage.backend.held() == 2).await;
+        stage.worker.shared.clients.get(client.id).unwrap().kill();
+        until(|| stage.worker.shared.clients.is_empty()).await;
+        stage.backend.release(false);
+        // What is behind it in the transaction is under way.
+        until(|| stage.backend.held() == 1).await;
+        assert_eq!(stage.worker.shared.pubsub.subscribers(crate::pubsub::Kind::Channel, b"a"), 0);
+    });
+}
+
+#[test]
 fn without_a_cluster_it_is_said_at_once() {
     on_stage(Options::default(), async |stage| {
         let mut client = stage.connect(Side::Plain);
