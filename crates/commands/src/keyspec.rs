@@ -135,7 +135,7 @@ impl KeySpec {
         keys.step_by(step)
     }
 
-    /// Whether an argument says that there are more keys than follow (or not a number at all).
+    /// Whether an argument says that there are more keys than follow, or none (or not a number at all).
     pub fn falls_short(&self, args: &[&[u8]]) -> bool {
         let (Find::Count { at, first, step }, Some(begin)) = (self.find, self.begin.index(args)) else {
             return false;
@@ -143,7 +143,7 @@ impl KeySpec {
         let count = args.get(begin + usize::from(at)).and_then(|word| std::str::from_utf8(word).ok());
         let count: Option<usize> = count.and_then(|word| word.parse().ok());
         let room = args.len().saturating_sub(begin + usize::from(first)) / usize::from(step.max(1));
-        count.is_none_or(|count| count > room)
+        count.is_none_or(|count| count == 0 || count > room)
     }
 
     fn series(&self, args: &[&[u8]]) -> Option<(std::ops::Range<usize>, usize)> {
@@ -162,8 +162,8 @@ impl KeySpec {
                 let count: usize = std::str::from_utf8(word).ok()?.parse().ok()?;
                 let first = begin + usize::from(first);
                 let end = count.checked_mul(usize::from(step))?.checked_add(first)?;
-                // Fewer than it says: the command refuses itself, wherever it gets to.
-                Some((first..end.min(args.len()), usize::from(step)))
+                // Fewer than it says: the command refuses itself, and words behind the keys are none.
+                (end <= args.len()).then_some((first..end, usize::from(step)))
             }
         }
     }
@@ -270,8 +270,9 @@ mod tests {
     #[test]
     fn keys_are_counted_by_an_argument() {
         assert_eq!(found(counted_keys(2, 0), "script 2 a b c"), [2, 3]);
-        assert_eq!(found(counted_keys(1, 0), "3 a b"), [1, 2]);
-        for count in ["0", "-1", "x", "99999999999999999999"] {
+        assert_eq!(found(counted_keys(1, 0), "2 a b"), [1, 2]);
+        for count in ["0", "-1", "x", "3", "99999999999999999999"] {
+            assert!(counted_keys(1, 0).falls_short(&[count.as_bytes(), b"a", b"b"]), "{count}");
             assert!(found(counted_keys(1, 0), &format!("{count} a b")).is_empty());
         }
         assert!(found(counted_keys(1, 0), "18446744073709551615 a b").is_empty());

@@ -27,7 +27,9 @@ fn keys_of(argv: &[&[u8]], show: impl Fn(&[u8], &KeySpec) -> Reply) -> Result<Re
     }
     let args = &argv[1..];
     let of_spec = |keys: &'static KeySpec| keys.indices(args).map(move |at| (at, keys));
-    let keys = spec.keys.iter().filter(is_key);
+    // Whose number of keys is wrong has none.
+    let is_right = !spec.keys.iter().any(|keys| keys.falls_short(args));
+    let keys = spec.keys.iter().filter(|keys| is_right && is_key(keys));
     let found: Vec<_> =
         keys.flat_map(of_spec).map(|(at, keys)| show(args[at], &settled(spec, keys, args))).collect();
     if found.is_empty() && !spec.flags.has(flag::NO_MANDATORY_KEYS) {
