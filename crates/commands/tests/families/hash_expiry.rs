@@ -295,3 +295,20 @@ fn fields_of_a_large_hash_leave_the_store_in_steps() {
     assert_eq!(datatypes::active_expire(&mut world.shard.kv, world.shard.cx.now_ms, 1000).unwrap(), 400);
     assert!(world.shard.kv.is_empty());
 }
+
+#[test]
+fn what_expires_as_it_is_set_is_announced_as_set_and_taken() {
+    let mut shard = Shard::default();
+    shard.kv.listen();
+    for (line, events) in [
+        ("HSETEX h PX 0 FIELDS 1 f v", &["hset", "hdel", "del"][..]),
+        ("HSETEX h FIELDS 2 f v g v", &["new", "hset"]),
+        ("HSETEX h EXAT 1 FIELDS 1 f v", &["hset", "hdel"]),
+        ("HSETEX h PX 9 FIELDS 1 g v", &["hset", "hexpire"]),
+    ] {
+        let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        assert_eq!(show(&shard.run(&argv)), ":1", "{line}");
+        let announced: Vec<_> = shard.kv.take_announced().iter().map(|told| told.event.name).collect();
+        assert_eq!(announced, events, "{line}");
+    }
+}

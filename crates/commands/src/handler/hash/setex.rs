@@ -61,14 +61,11 @@ pub fn hsetex(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     }
     hash.save();
     let key = args.at(0)?;
+    keyspace.announce(key, SET);
     match options.expiry {
         Some(Expiry::At(when)) if when <= cx.now_ms => keyspace.announce_taken(key, DELETED)?,
-        expiry => {
-            keyspace.announce(key, SET);
-            if let Some(Expiry::At(_)) = expiry {
-                keyspace.announce(key, EXPIRE);
-            }
-        }
+        Some(Expiry::At(_)) => keyspace.announce(key, EXPIRE),
+        _ => {}
     }
     Ok(flag(true))
 }
