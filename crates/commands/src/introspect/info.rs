@@ -33,7 +33,11 @@ fn describe(spec: &Spec) -> Reply {
         Reply::Set(spec.categories().names().map(|name| Reply::Status(format!("@{name}").into())).collect()),
         Reply::Set(spec.tips.iter().map(Reply::bulk).collect()),
         Reply::Set(spec.keys.iter().map(key_spec).collect()),
-        Reply::Array(spec.subcommands.iter().map(describe).collect()),
+        // Redis has an empty set where there are none.
+        match spec.subcommands {
+            [] => Reply::Set(Vec::new()),
+            subcommands => Reply::Array(subcommands.iter().map(describe).collect()),
+        },
     ])
 }
 
