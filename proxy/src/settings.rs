@@ -56,8 +56,10 @@ enum Kind {
     OutputLimits,
     /// Of durations, as INFO shows them.
     Percentiles,
-    /// Index into `choices` by position in the table.
+    /// `yes` or `no`, without effect.
     Choice(&'static str),
+    /// A number from 0 up to this, likewise.
+    Idle(&'static str, i64),
     Fixed(&'static str),
 }
 
@@ -72,14 +74,15 @@ const fn parameter(name: &'static str, kind: Kind) -> Parameter {
 }
 
 const BYTES_MAX: i64 = resp::request::BUFFER_BYTES_MAX as i64;
+const INT_MAX: i64 = i32::MAX as i64;
 
 static PARAMETERS: &[Parameter] = &[
     parameter("maxclients", Kind::Number(Number::MaxClients, 1, 1_000_000, false)),
-    parameter("timeout", Kind::Number(Number::TimeoutS, 0, i32::MAX as i64, false)),
+    parameter("timeout", Kind::Number(Number::TimeoutS, 0, INT_MAX, false)),
     parameter("proto-max-bulk-len", Kind::Number(Number::BulkBytesMax, 1 << 20, BYTES_MAX, true)),
     parameter("client-query-buffer-limit", Kind::Number(Number::QueryBytesMax, 1 << 20, BYTES_MAX, true)),
     parameter("slowlog-log-slower-than", Kind::Number(Number::SlowlogSlowerUs, -1, i64::MAX, false)),
-    parameter("slowlog-max-len", Kind::Number(Number::SlowlogLen, 0, 1 << 20, false)),
+    parameter("slowlog-max-len", Kind::Number(Number::SlowlogLen, 0, i64::MAX, false)),
     parameter("latency-monitor-threshold", Kind::Number(Number::LatencyThresholdMs, 0, i64::MAX, false)),
     parameter("busy-reply-threshold", Kind::Number(Number::BusyReplyMs, 0, i64::MAX, false)),
     parameter("lua-time-limit", Kind::Number(Number::BusyReplyMs, 0, i64::MAX, false)),
@@ -87,23 +90,27 @@ static PARAMETERS: &[Parameter] = &[
     parameter("latency-tracking-info-percentiles", Kind::Percentiles),
     parameter("protected-mode", Kind::Flag(Number::ProtectedMode)),
     parameter("requirepass", Kind::Password),
-    parameter("acllog-max-len", Kind::Number(Number::AclLogLen, 0, 1 << 20, false)),
+    parameter("acllog-max-len", Kind::Number(Number::AclLogLen, 0, i64::MAX, false)),
     parameter("acl-pubsub-default", Kind::Words(Number::AclPubsubDefault, &["resetchannels", "allchannels"])),
     parameter("tracking-table-max-keys", Kind::Number(Number::TrackingTableKeys, 0, i64::MAX, false)),
     // Deletion is always lazy below, keys never leave memory for the disk's sake, and what is on the disk
     // is compressed as the storage nodes say: no effect here.
-    parameter("list-compress-depth", Kind::Choice("0")),
+    parameter("list-compress-depth", Kind::Idle("0", INT_MAX)),
     parameter("lazyfree-lazy-eviction", Kind::Choice("no")),
     parameter("lazyfree-lazy-expire", Kind::Choice("no")),
     parameter("lazyfree-lazy-server-del", Kind::Choice("no")),
     parameter("lazyfree-lazy-user-del", Kind::Choice("no")),
     parameter("lazyfree-lazy-user-flush", Kind::Choice("no")),
-    parameter("cluster-node-timeout", Kind::Choice("15000")),
+    parameter("cluster-node-timeout", Kind::Idle("15000", i64::MAX)),
     parameter("cluster-require-full-coverage", Kind::Choice("yes")),
     parameter("cluster-allow-reads-when-down", Kind::Choice("no")),
-    parameter("tcp-keepalive", Kind::Choice("0")),
+    parameter("tcp-keepalive", Kind::Idle("0", INT_MAX)),
     // One value for the whole cluster: shown and set elsewhere.
     parameter("notify-keyspace-events", Kind::Fixed("")),
+    // As the client's listener is, and the process is configured: shown elsewhere.
+    parameter("aclfile", Kind::Fixed("")),
+    parameter("cluster-enabled", Kind::Fixed("no")),
+    parameter("port", Kind::Fixed("0")),
     parameter("maxmemory", Kind::Fixed("0")),
     parameter("maxmemory-policy", Kind::Fixed("noeviction")),
     parameter("maxmemory-samples", Kind::Fixed("5")),
@@ -291,7 +298,7 @@ impl Settings {
     }
 
     /// Names and values of the parameters whose name `matches`.
-    pub fn get(&self, matches: impl Fn(&str) -> bool) -> Vec<(&'static str, Bytes)> {
+    pub fn get(&self, matches: impl Fn(&'static str) -> bool) -> Vec<(&'static str, Bytes)> {
         parameters().filter(|p| matches(p.name)).map(|p| (p.name, self.value(&p))).collect()
     }
 
@@ -337,19 +344,23 @@ impl Settings {
             Kind::Password => *self.initial_password.lock() = Bytes::copy_from_slice(value),
             Kind::OutputLimits => self.set_output_limits(value).map_err(refused)?,
             Kind::Percentiles => self.percentiles.set(value).map_err(refused)?,
-            Kind::Choice(default) => {
-                let text = std::str::from_utf8(value).map_err(|_| refused("argument must be text"))?;
-                if matches!(default, "yes" | "no") && yes_or_no(value).is_none() {
-                    return Err(refused("argument must be 'yes' or 'no'"));
-                }
-                let mut choices = self.choices.lock();
-                choices.retain(|(known, _)| *known != parameter.name);
-                choices.push((parameter.name, text.to_owned()));
+            Kind::Choice(_) => {
+                let flag = yes_or_no(value).ok_or_else(|| refused("argument must be 'yes' or 'no'"))?;
+                self.choose(parameter.name, if flag { "yes" } else { "no" }.to_owned());
+            }
+            Kind::Idle(_, max) => {
+                self.choose(parameter.name, parse_number(value, 0, max, false)?.to_string());
             }
             Kind::Fixed(_) if old.eq_ignore_ascii_case(value) => {}
             Kind::Fixed(_) => return Err(refused("can't set immutable config")),
         }
         Ok(old)
+    }
+
+    fn choose(&self, name: &'static str, value: String) {
+        let mut choices = self.choices.lock();
+        choices.retain(|(known, _)| *known != name);
+        choices.push((name, value));
     }
 
     fn value(&self, parameter: &Parameter) -> Bytes {
@@ -365,7 +376,7 @@ impl Settings {
             Kind::Password => Bytes::new(),
             Kind::OutputLimits => self.output_limits().into(),
             Kind::Percentiles => self.percentiles.text().into(),
-            Kind::Choice(default) => {
+            Kind::Choice(default) | Kind::Idle(default, _) => {
                 let choices = self.choices.lock();
                 let chosen = choices.iter().find(|(name, _)| *name == parameter.name);
                 chosen.map_or(Bytes::from_static(default.as_bytes()), |(_, v)| v.clone().into())
@@ -439,6 +450,23 @@ mod tests {
         assert!(matches!(settings.set("proto-max-bulk-len", b"1"), Err(SetError::Refused(_))));
         assert!(matches!(settings.set("maxclients", b"many"), Err(SetError::Refused(_))));
         assert_eq!(settings.set("no-such", b""), Err(SetError::Unknown));
+        assert!(settings.set("slowlog-max-len", b"100000000").is_ok());
+    }
+
+    #[test]
+    fn numbers_without_effect_are_numbers() {
+        let settings = Settings::new(&Options::default());
+        let refused = |name, value: &str| match settings.set(name, value.as_bytes()) {
+            Err(SetError::Refused(text)) => text,
+            other => panic!("{name} {value}: {other:?}"),
+        };
+        for name in ["tcp-keepalive", "cluster-node-timeout", "list-compress-depth"] {
+            assert_eq!(refused(name, "abc"), "argument couldn't be parsed into an integer");
+            settings.set(name, b"77").unwrap();
+            assert_eq!(value(&settings, name), "77");
+        }
+        let between = "argument must be between 0 and 2147483647 inclusive";
+        assert_eq!(refused("tcp-keepalive", "-1"), between);
     }
 
     #[test]

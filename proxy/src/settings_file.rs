@@ -127,7 +127,7 @@ mod tests {
         for (name, value) in [
             ("cluster-node-timeout", &b"4000"[..]),
             ("maxclients", b"17"),
-            ("tcp-keepalive", b" \"quoted\\\n\xC3\xA9"),
+            ("lazyfree-lazy-expire", b"yes"),
             ("appendonly", b"no"),
         ] {
             changed.set(name, value).unwrap();
@@ -139,6 +139,15 @@ mod tests {
         assert_eq!(read.changed(), changed.changed());
         assert_eq!(read.number(Number::MaxClients), 17);
         assert_eq!(render(&read), text);
+    }
+
+    #[test]
+    fn a_value_is_quoted_so_that_it_is_read_again() {
+        let value = b" \"quoted\\\n\xC3\xA9";
+        let mut line = b"name \"".to_vec();
+        value.iter().for_each(|&byte| quote(byte, &mut line));
+        line.push(b'"');
+        assert_eq!(name_and_value(&line), Some(("name".to_owned(), value.to_vec())));
     }
 
     #[test]

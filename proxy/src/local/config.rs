@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use commands::glob;
 use resp::Reply;
 use topology::Classes;
 
 use super::Outcome;
 use crate::{
     accounts::{Edit, Editor, Table},
+    clients::Side,
     cluster::Cluster,
     connection::Call,
     execute::Front,
@@ -22,13 +24,36 @@ const PASSWORD: &str = "requirepass";
 const NOTIFICATIONS: &str = "notify-keyspace-events";
 
 pub fn get(front: &Front, args: &[&[u8]]) -> Reply {
-    let patterns: Vec<Vec<u8>> = args[1..].iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
-    let matches = |name: &str| patterns.iter().any(|pattern| matches(pattern, name.as_bytes()));
-    let mut found = front.conn.worker.shared.settings.get(matches);
-    if let Some((_, value)) = found.iter_mut().find(|(name, _)| *name == NOTIFICATIONS) {
-        *value = front.conn.worker.cluster.notifications().to_string().into();
+    let patterns = &args[1..];
+    let found = front.conn.worker.shared.settings.get(|name| shown_name(patterns, name).is_some());
+    let pairs = found.into_iter().filter_map(|(name, value)| {
+        let value = seen_by(front, name).unwrap_or(value);
+        Some((Reply::Bulk(shown_name(patterns, name)?), Reply::Bulk(value)))
+    });
+    Reply::Map(pairs.collect())
+}
+
+/// What a client learns the value of by these patterns, by the name that it gets: a word without wildcards
+/// is the name itself, as it was typed.
+fn shown_name(patterns: &[&[u8]], name: &'static str) -> Option<Bytes> {
+    patterns.iter().find_map(|pattern| {
+        if pattern.iter().any(|byte| b"[*?".contains(byte)) {
+            let matches = glob::matches_ignore_case(pattern, name.as_bytes());
+            return matches.then(|| Bytes::from_static(name.as_bytes()));
+        }
+        pattern.eq_ignore_ascii_case(name.as_bytes()).then(|| Bytes::copy_from_slice(pattern))
+    })
+}
+
+/// The value of what the settings do not know.
+fn seen_by(front: &Front, name: &str) -> Option<Bytes> {
+    match name {
+        NOTIFICATIONS => Some(front.conn.worker.cluster.notifications().to_string().into()),
+        "cluster-enabled" if front.session.side == Side::Cluster => Some(Bytes::from_static(b"yes")),
+        "aclfile" => front.conn.worker.shared.acl_file.clone().map(Bytes::from),
+        "port" => Some(front.conn.info.local.port().to_string().into()),
+        _ => None,
     }
-    Reply::Map(found.into_iter().map(|(name, value)| (Reply::bulk(name), Reply::Bulk(value))).collect())
 }
 
 /// What CONFIG SET has changed here, and is to change elsewhere.
@@ -190,47 +215,31 @@ pub fn reset_stat(front: &Front) -> Reply {
     Reply::OK
 }
 
-/// `*` and `?` patterns. Goes back only to the last star, so it cannot blow up.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => {
-                let Some((at, from)) = star else { return false };
-                star = Some((at, from + 1));
-                p = at + 1;
-                n = from + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|&byte| byte == b'*')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn patterns_match_as_globs() {
-        for (pattern, name, expected) in [
-            ("*", "save", true),
-            ("max*", "maxmemory", true),
-            ("*policy", "maxmemory-policy", true),
-            ("s?ve", "save", true),
-            ("save", "saved", false),
-            ("", "save", false),
-            ("*a*e*x", "save", false),
+        for (pattern, name, shown) in [
+            ("*", "save", Some("save")),
+            ("MAX*", "maxmemory", Some("maxmemory")),
+            ("*policy", "maxmemory-policy", Some("maxmemory-policy")),
+            ("s?ve", "save", Some("save")),
+            ("s[ab]ve", "save", Some("save")),
+            ("s[^a]ve", "save", None),
+            ("s\\ave*", "save", Some("save")),
+            ("save", "saved", None),
+            ("SaVe", "save", Some("SaVe")),
+            ("", "save", None),
+            ("*a*e*x", "save", None),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+            assert_eq!(
+                shown_name(&[pattern.as_bytes()], name).as_deref(),
+                shown.map(str::as_bytes),
+                "{pattern}"
+            );
         }
+        assert_eq!(shown_name(&[b"x", b"s*", b"SAVE"], "save"), Some("save".into()), "the first names it");
     }
 }
