@@ -26,7 +26,8 @@ use crate::{
 
 /// Executes a command that may wait, if it says that it does.
 pub fn run(front: &mut Front, slot: Slot, args: &[&[u8]], call: Call) -> bool {
-    let timeout = call.spec.timeout.map(|timeout| timeout.of(&Args::new(args)));
+    let now_ms = front.conn.worker.shared.env.clock.now_ms();
+    let timeout = call.spec.timeout.map(|timeout| timeout.of(&Args::new(args), now_ms));
     let Some(Ok(Some(timeout_ms))) = timeout else { return false };
     let question = Question {
         asker: front.asker(),

@@ -3,7 +3,9 @@
 
 use std::{cell::Cell, rc::Rc, sync::atomic::Ordering::Relaxed};
 
-use commands::{CommandError, GroupCommand, Id, Kind, Merge, ScriptCommand, Spec, flags::flag, wire};
+use commands::{
+    CommandError, GroupCommand, Id, Kind, Merge, ScriptCommand, Spec, args::cursor, flags::flag, wire,
+};
 use resp::Reply;
 use smallvec::SmallVec;
 use topology::{GroupId, Slot, slot_of};
@@ -105,11 +107,14 @@ impl Front {
         if self.session.access.is_restricted {
             self.check_rights(spec, &argv[1..])?;
         }
-        if self.session.side == Side::Cluster && spec.needs_databases() {
-            return Err(CommandError::NotInCluster(spec.full_name).into());
+        if self.session.side == Side::Cluster {
+            spec.check_one_database(&argv[1..])?;
         }
         if local::only_listens(self) {
             local::check_mode(spec)?;
+        }
+        if self.session.feed.is_some() {
+            local::check_monitor(spec)?;
         }
         Ok(spec)
     }
@@ -326,6 +331,9 @@ impl Front {
         if let Some(refusal) = self.elsewhere(args, call.spec) {
             return self.reject(&refusal);
         }
+        if !call.spec.completes_pairs(args.len()) {
+            return self.reply(&CommandError::WrongArity(call.spec.full_name).into());
+        }
         if namespaces::run(self, args, call) {
             return;
         }
@@ -488,8 +496,9 @@ impl Front {
     }
 
     fn scan(&mut self, args: &[&[u8]], call: Call) {
-        let Some(cursor) = args.first().and_then(|text| scan::parse_cursor(text)) else {
-            return self.reply(&CommandError::InvalidCursor.into());
+        let cursor = match cursor(args[0]) {
+            Ok(cursor) => cursor,
+            Err(error) => return self.reply(&error.into()),
         };
         let view = self.view(false);
         if view.is_empty() {

@@ -47,11 +47,6 @@ fn run_from(slot: u16, backend: &dyn Submit, view: &[GroupId]) -> Option<Run> {
     Some(Run { first: Slot::new(first)?, end })
 }
 
-/// The cursor that a client named.
-pub fn parse_cursor(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
 /// How many elements a client asks for, of the options that it named; wrong ones are refused by the group.
 fn wanted(options: &[&[u8]]) -> usize {
     let (pairs, _) = options.as_chunks();

@@ -2,7 +2,7 @@
 
 use datatypes::number::parse_i64;
 
-use crate::CommandError;
+use crate::{CommandError, DATABASES};
 
 /// Arguments without the command's name. A subcommand's name counts as the first argument.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,30 @@ impl<'a> Args<'a> {
 /// Reads an integer argument.
 pub fn int(text: &[u8]) -> Result<i64, CommandError> {
     parse_i64(text).ok_or(CommandError::NotInteger)
+}
+
+/// Reads an integer of 32 bits.
+pub fn int32(text: &[u8]) -> Result<i32, CommandError> {
+    i32::try_from(int(text)?).map_err(|_| CommandError::NotBetween(i32::MIN.into(), i32::MAX.into()))
+}
+
+/// Reads the number of a database.
+pub fn database(text: &[u8]) -> Result<u8, CommandError> {
+    let db = u8::try_from(int32(text)?).ok().filter(|&db| db < DATABASES);
+    db.ok_or(CommandError::DatabaseOutOfRange)
+}
+
+/// Reads a cursor as C's `strtoul` does: nothing is 0, and less than nothing counts from the end.
+pub fn cursor(text: &[u8]) -> Result<u64, CommandError> {
+    let (negative, digits) = match text {
+        [] => return Ok(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let plain = digits.first().is_some_and(u8::is_ascii_digit);
+    let number = std::str::from_utf8(digits).ok().filter(|_| plain).and_then(|text| text.parse::<u64>().ok());
+    let number = number.ok_or(CommandError::InvalidCursor)?;
+    Ok(if negative { number.wrapping_neg() } else { number })
 }
 
 /// Whether an argument is `word`, in any case.

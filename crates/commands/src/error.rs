@@ -39,6 +39,11 @@ pub enum CommandError {
         container: &'static str,
         name: Vec<u8>,
     },
+    /// No such subcommand of `container`, or not with so many arguments; the name as it came.
+    Subcommand {
+        container: &'static str,
+        name: Vec<u8>,
+    },
     /// Full name of the command.
     WrongArity(&'static str),
     Syntax,
@@ -86,6 +91,8 @@ pub enum CommandError {
     InvalidFrequency,
     /// Name of the command.
     NotInCluster(&'static str),
+    /// To another database.
+    CopyInCluster,
     /// DEBUG is off, as it is in Redis.
     DebugDisabled,
     /// A script keeps everybody waiting, or a function.
@@ -216,6 +223,11 @@ impl CommandError {
         let text: &'static str = match self {
             Self::UnknownCommand { shown } => return one_line([b"ERR unknown command ", &shown[..], b""]),
             Self::UnknownSubcommand { container, name } => return unknown_subcommand(container, name),
+            Self::Subcommand { container, name } => {
+                let hint = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+                let text = b"ERR unknown subcommand or wrong number of arguments for '";
+                return one_line([text, shown(name, SHOWN_BYTES_MAX), hint.as_bytes()]);
+            }
             Self::WrongArity(name) => {
                 return one_line([b"ERR wrong number of arguments for '", name.as_bytes(), b"' command"]);
             }
@@ -288,6 +300,7 @@ impl CommandError {
             Self::GetKeysNone => "ERR The command has no key arguments",
             Self::GetKeysArity => "ERR Invalid number of arguments specified for command",
             Self::GetKeysInvalid => "ERR Invalid arguments specified for command",
+            Self::CopyInCluster => "ERR Copying to another database is not allowed in cluster mode",
             Self::DebugDisabled => {
                 "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
                  from a local connection, otherwise you need to set this option in the configuration file, and then \
@@ -401,8 +414,6 @@ impl ListError {
 pub enum FunctionError {
     NoLibraryName,
     UnknownArgument(Vec<u8>),
-    /// More arguments than there are; the subcommand as it came.
-    TooMany(Vec<u8>),
     /// Of LOAD.
     UnknownOption(Vec<u8>),
     WrongPolicy,
@@ -417,13 +428,6 @@ impl FunctionError {
             }
             Self::UnknownOption(option) => {
                 return one_line([b"ERR Unknown option given: ", shown(option, usize::MAX), b""]);
-            }
-            Self::TooMany(name) => {
-                return one_line([
-                    b"ERR unknown subcommand or wrong number of arguments for '",
-                    shown(name, SHOWN_BYTES_MAX),
-                    b"'. Try FUNCTION HELP.",
-                ]);
             }
             Self::NoLibraryName => "ERR library name argument was not given",
             Self::WrongPolicy => {
@@ -471,5 +475,8 @@ mod tests {
         assert_eq!(error.text().len(), "ERR unknown command '', with args beginning with: '' ".len() + 256);
         let error = CommandError::UnknownSubcommand { container: "config", name: b"foo".to_vec() };
         assert_eq!(&error.text()[..], b"ERR unknown subcommand 'foo'. Try CONFIG HELP.");
+        let error = CommandError::Subcommand { container: "client", name: b"Pause\n".to_vec() };
+        let text = b"ERR unknown subcommand or wrong number of arguments for 'Pause '. Try CLIENT HELP.";
+        assert_eq!(&error.text()[..], text);
     }
 }

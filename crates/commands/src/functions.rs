@@ -76,7 +76,7 @@ pub fn flushing(args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn too_many(args: &Args<'_>) -> CommandError {
-    CommandError::Function(FunctionError::TooMany(args.from(0)[0].to_vec()))
+    CommandError::Subcommand { container: "function", name: args.from(0)[0].to_vec() }
 }
 
 /// FUNCTION DUMP without libraries.

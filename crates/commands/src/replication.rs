@@ -58,18 +58,18 @@ pub enum Wanted {
 
 impl Wish {
     /// Of `WAIT numreplicas timeout`.
-    pub fn wait(args: &Args<'_>) -> Result<Self, CommandError> {
-        Ok(Self { what: Wanted::Replicas(args.int(0)?), timeout_ms: block_ms(args.at(1)?)? })
+    pub fn wait(args: &Args<'_>, now_ms: u64) -> Result<Self, CommandError> {
+        Ok(Self { what: Wanted::Replicas(args.int(0)?), timeout_ms: block_ms(args.at(1)?, now_ms)? })
     }
 
     /// Of `WAITAOF numlocal numreplicas timeout`.
-    pub fn wait_aof(args: &Args<'_>) -> Result<Self, CommandError> {
+    pub fn wait_aof(args: &Args<'_>, now_ms: u64) -> Result<Self, CommandError> {
         let local = u64::try_from(args.int(0)?).ok().filter(|&n| n <= 1);
         let local = local.ok_or(CommandError::NotBetween(0, 1))?;
         let replicas = parse_i64(args.at(1)?).and_then(|n| u64::try_from(n).ok());
         let replicas = replicas.ok_or(CommandError::NotPositive)?;
         let what = Wanted::Synced { local, replicas };
-        Ok(Self { what, timeout_ms: block_ms(args.at(2)?)? })
+        Ok(Self { what, timeout_ms: block_ms(args.at(2)?, now_ms)? })
     }
 
     /// Whether all groups have come so far.
@@ -125,17 +125,17 @@ mod tests {
 
     #[test]
     fn the_group_that_is_behind_decides() {
-        let wish = Wish::wait(&Args::new(&[b"2", b"0"])).unwrap();
+        let wish = Wish::wait(&Args::new(&[b"2", b"0"]), 0).unwrap();
         let groups = [at(2, true, true), at(1, true, true)];
         assert!(!wish.is_met(&groups) && wish.is_met(&groups[..1]) && !wish.is_met(&[]));
         assert_eq!(wish.reply(&groups), Reply::Int(1));
-        let negative = Wish::wait(&Args::new(&[b"-1", b"0"])).unwrap();
+        let negative = Wish::wait(&Args::new(&[b"-1", b"0"]), 0).unwrap();
         assert!(negative.is_met(&groups));
     }
 
     #[test]
     fn what_is_not_synced_does_not_count() {
-        let wish = Wish::wait_aof(&Args::new(&[b"1", b"1", b"5"])).unwrap();
+        let wish = Wish::wait_aof(&Args::new(&[b"1", b"1", b"5"]), 0).unwrap();
         assert_eq!(wish.timeout_ms, 5);
         assert!(wish.is_met(&[at(1, true, true)]) && !wish.is_met(&[at(2, false, true)]));
         assert!(wish.refusal(&[at(2, true, true)]).is_none());
@@ -150,8 +150,8 @@ mod tests {
             Reply::Error(text) => String::from_utf8(text.to_vec()).unwrap(),
             other => panic!("{other:?}"),
         };
-        let aof = |args: [&'static str; 3]| Wish::wait_aof(&Args::new(&args.map(str::as_bytes)));
-        let wait = |args: [&'static str; 2]| Wish::wait(&Args::new(&args.map(str::as_bytes)));
+        let aof = |args: [&'static str; 3]| Wish::wait_aof(&Args::new(&args.map(str::as_bytes)), 0);
+        let wait = |args: [&'static str; 2]| Wish::wait(&Args::new(&args.map(str::as_bytes)), 0);
         assert_eq!(text(aof(["2", "0", "0"])), "ERR value is out of range, value must between 0 and 1");
         assert_eq!(text(aof(["0", "-1", "0"])), "ERR value is out of range, must be positive");
         assert_eq!(text(aof(["0", "0", "-1"])), "ERR timeout is negative");

@@ -6,6 +6,7 @@ use resp::{Protocol, Reply};
 use crate::blocking::Timeout;
 use crate::doc::{Arg, Deprecated, Doc, Group};
 use crate::flags::{Categories, Flags, flag};
+use crate::handler::keyspace;
 use crate::keyspec::{Find, KeySpec};
 use crate::namespace::Spread;
 use crate::{Args, CommandError, Id};
@@ -318,9 +319,13 @@ impl Spec {
         if slots.all(|slot| slot == first) { Ok(Some(first)) } else { Err(CommandError::CrossSlot) }
     }
 
-    /// Whether the command is about several databases, of which a cluster has one.
-    pub fn needs_databases(&self) -> bool {
-        matches!(self.id, Id::Move | Id::Swapdb)
+    /// Why a cluster, which has one database, refuses the command.
+    pub fn check_one_database(&self, args: &[&[u8]]) -> Result<(), CommandError> {
+        match self.id {
+            Id::Move | Id::Swapdb => Err(CommandError::NotInCluster(self.full_name)),
+            Id::Copy if keyspace::copies_elsewhere(&Args::new(args)) => Err(CommandError::CopyInCluster),
+            _ => Ok(()),
+        }
     }
 
     /// What a storage node executes, if it executes this command at all.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use commands::args::database;
 use commands::blocking::Timeout;
 use commands::flags::flag;
 use commands::{
@@ -230,7 +231,7 @@ impl<'a> TableHost<'a> {
         }
         // Commands that take their timeout always are tried once; one that asks to wait is wrong here.
         if let Some(timeout @ Timeout::Option { .. }) = spec.timeout
-            && matches!(timeout.of(&Args::new(args)), Ok(Some(_)))
+            && matches!(timeout.of(&Args::new(args), self.cx.now_ms), Ok(Some(_)))
         {
             let name = String::from_utf8_lossy(argv[0]);
             let text = format!("ERR {name} command is not allowed with BLOCK option from scripts");
@@ -281,6 +282,7 @@ impl<'a> TableHost<'a> {
         let text = |at: usize| args.get(at).map_or(Reply::Null, Reply::bulk);
         match command {
             ProxyCommand::Ping if args.is_empty() => Reply::Simple("PONG"),
+            ProxyCommand::Ping if args.len() > 1 => CommandError::WrongArity("ping").into(),
             ProxyCommand::Ping | ProxyCommand::Echo => text(0),
             ProxyCommand::Time => {
                 let now = Duration::from_millis(self.cx.now_ms) + self.late_by;
@@ -299,7 +301,8 @@ impl<'a> TableHost<'a> {
     /// Tells what holds now: a script does not wait.
     fn wait(&self, args: &[&[u8]]) -> Reply {
         let Some(progress) = self.progress else { return Refusal::NotAllowed.into() };
-        Wish::wait(&Args::new(args)).map_or_else(Reply::from, |wish| wish.reply(&[progress()]))
+        Wish::wait(&Args::new(args), self.cx.now_ms)
+            .map_or_else(Reply::from, |wish| wish.reply(&[progress()]))
     }
 
     fn publish(&mut self, to_shard: bool, args: &[&[u8]]) -> Reply {
@@ -314,16 +317,12 @@ impl<'a> TableHost<'a> {
 
     /// Holds until the script ends; its client does not notice.
     fn select(&mut self, args: &[&[u8]]) -> Reply {
-        let db = match Args::new(args).int(0) {
-            Ok(db) => u8::try_from(db).ok().filter(|&db| db < commands::DATABASES),
-            Err(_) => return Reply::error("ERR invalid DB index"),
-        };
-        match db {
-            Some(db) => {
+        match database(args[0]) {
+            Ok(db) => {
                 self.cx.db = db;
                 Reply::OK
             }
-            None => CommandError::DatabaseOutOfRange.into(),
+            Err(error) => error.into(),
         }
     }
 }

@@ -100,7 +100,11 @@ fn commands_of_the_proxy_mean_something() {
     assert_eq!(told("return redis.call('ping', 'x')", &[]), "\"x\"");
     assert_eq!(told("return redis.call('time')", &[]), "[\"1700000000\", \"123000\"]");
     assert_eq!(told("return redis.call('select', 99)", &[]), "-ERR DB index is out of range");
-    assert_eq!(told("return redis.call('select', 'x')", &[]), "-ERR invalid DB index");
+    assert_eq!(told("return redis.call('select', 'x')", &[]), "-ERR value is not an integer or out of range");
+    let range = "-ERR value is out of range, value must between -2147483648 and 2147483647";
+    assert_eq!(told("return redis.call('select', 99999999999)", &[]), range);
+    let arity = "-ERR wrong number of arguments for 'ping' command";
+    assert_eq!(told("return redis.call('ping', 'a', 'b')", &[]), arity);
     assert_eq!(told("redis.call('set', 'k{t}', 1) return redis.call('keys', '*')", &[]), "[\"k{t}\"]");
     assert_eq!(told("redis.call('set', 'k{t}', 1) return redis.call('scan', 0)", &[]), "[\"0\", [\"k{t}\"]]");
     assert_eq!(

@@ -1,6 +1,7 @@
 //! CLUSTER commands that change the topology: what they ask for, in Redis's words where it makes no
 //! sense.
 
+use commands::CommandError;
 use resp::{Reply, number::parse_i64};
 use topology::{Change, Slot, SlotMark, SlotSet};
 
@@ -33,6 +34,7 @@ pub fn parse(args: &[&[u8]]) -> Result<Wish, Reply> {
                 "ERR DB must be empty to perform CLUSTER FLUSHSLOTS.",
             ));
         }
+        (b"meet", [_, _, _, _, ..]) | (b"reset" | b"failover", [_, _, ..]) => return Err(surplus(name)),
         (b"meet", [host, port]) => return meet(host, port, None),
         (b"meet", [host, port, bus_port]) => return meet(host, port, Some(bus_port)),
         (b"forget", [node]) => Change::Forget { node: text(node) },
@@ -109,18 +111,21 @@ fn mark(args: &[&[u8]]) -> Result<SlotMark, Reply> {
 
 fn meet(host: &[u8], port: &[u8], bus_port: Option<&[u8]>) -> Result<Wish, Reply> {
     let number = |arg: &[u8], what: &str| {
-        let number = parse_i64(arg).and_then(|n| u16::try_from(n).ok()).filter(|&n| n > 0);
+        let number = parse_i64(arg);
         number.ok_or_else(|| error(format!("Invalid {what} port specified: {}", text(arg))))
     };
-    let number_of_port = number(port, "base")?;
-    if let Some(bus_port) = bus_port {
-        number(bus_port, "bus")?;
-    }
+    let as_port = |number: i64| u16::try_from(number).ok().filter(|&port| port > 0);
+    let number_of_port = as_port(number(port, "base")?);
+    let has_bus = match bus_port {
+        Some(bus_port) => as_port(number(bus_port, "bus")?).is_some(),
+        None => true,
+    };
     let plausible = |b: &u8| b.is_ascii_alphanumeric() || b".-_:%".contains(b);
-    if host.is_empty() || host.len() > 255 || !host.iter().all(plausible) {
-        return Err(error(format!("Invalid node address specified: {}:{}", text(host), text(port))));
+    let is_host = !host.is_empty() && host.len() <= 255 && host.iter().all(plausible);
+    match number_of_port.filter(|_| has_bus && is_host) {
+        Some(port) => Ok(Wish::Meet { host: text(host), port }),
+        None => Err(error(format!("Invalid node address specified: {}:{}", text(host), text(port)))),
     }
-    Ok(Wish::Meet { host: text(host), port: number_of_port })
 }
 
 fn config_epoch(arg: &[u8]) -> Result<u64, Reply> {
@@ -145,6 +150,11 @@ fn is(arg: &[u8], word: &str) -> bool {
 
 fn error(text: String) -> Reply {
     Reply::error(format!("ERR {text}"))
+}
+
+/// A subcommand with more arguments than it takes.
+fn surplus(name: &[u8]) -> Reply {
+    CommandError::Subcommand { container: "cluster", name: name.to_vec() }.into()
 }
 
 fn syntax_error() -> Reply {
@@ -183,8 +193,21 @@ mod tests {
             ("ADDSLOTSRANGE 5 4", "ERR start slot number 5 is greater than end slot number 4"),
             ("ADDSLOTSRANGE 5 6 7", "ERR wrong number of arguments for 'cluster|addslotsrange' command"),
             ("MEET 1.2.3.4 x", "ERR Invalid base port specified: x"),
-            ("MEET 1.2.3.4 70000", "ERR Invalid base port specified: 70000"),
-            ("MEET 1.2.3.4 7000 0", "ERR Invalid bus port specified: 0"),
+            ("MEET 1.2.3.4 7000 x", "ERR Invalid bus port specified: x"),
+            ("MEET 1.2.3.4 70000", "ERR Invalid node address specified: 1.2.3.4:70000"),
+            ("MEET 1.2.3.4 7000 0", "ERR Invalid node address specified: 1.2.3.4:7000"),
+            (
+                "MEET 1 2 3 4",
+                "ERR unknown subcommand or wrong number of arguments for 'MEET'. Try CLUSTER HELP.",
+            ),
+            (
+                "reset HARD x",
+                "ERR unknown subcommand or wrong number of arguments for 'reset'. Try CLUSTER HELP.",
+            ),
+            (
+                "FAILOVER FORCE x",
+                "ERR unknown subcommand or wrong number of arguments for 'FAILOVER'. Try CLUSTER HELP.",
+            ),
             ("MEET ?! 7000", "ERR Invalid node address specified: ?!:7000"),
             (
                 "SETSLOT 5 NOWHERE",

@@ -3,14 +3,14 @@
 use commands::{Id, Spec};
 use resp::Reply;
 
-use super::{Outcome, connection::REDIS_VERSION, is, syntax_error};
+use super::{Outcome, connection::REDIS_VERSION, integer, is, syntax_error};
 
 const SAVED: &str = "every write is on disk at a majority of its replicas before it is answered";
 
 pub fn run(args: &[&[u8]], spec: &Spec) -> Outcome {
     let name = spec.name().to_ascii_uppercase();
     match spec.id {
-        Id::Lolwut => Ok(Reply::bulk(format!("Redis ver. {REDIS_VERSION}\n"))),
+        Id::Lolwut => lolwut(args),
         Id::Pfselftest => match commands::hyperloglog_self_test() {
             Ok(()) => Ok(Reply::OK),
             Err(fault) => Err(Reply::error(format!("TESTFAILED {fault}"))),
@@ -27,6 +27,21 @@ pub fn run(args: &[&[u8]], spec: &Spec) -> Outcome {
     }
 }
 
+/// Nothing is drawn; the numbers that versions 5 and 6 draw by are read all the same.
+fn lolwut(args: &[&[u8]]) -> Outcome {
+    if let [word, version, numbers @ ..] = args
+        && is(word, "VERSION")
+    {
+        let most = match integer(version)? {
+            5 => 3,
+            6 => 2,
+            _ => 0,
+        };
+        numbers.iter().take(most).try_for_each(|number| integer(number).map(drop))?;
+    }
+    Ok(Reply::bulk(format!("Redis ver. {REDIS_VERSION}\n")))
+}
+
 fn shutdown(args: &[&[u8]]) -> Reply {
     let has = |word| args.iter().any(|arg| is(arg, word));
     let is_known = |arg: &&[u8]| ["NOSAVE", "SAVE", "NOW", "FORCE", "ABORT"].iter().any(|word| is(arg, word));
@@ -41,7 +56,7 @@ fn shutdown(args: &[&[u8]]) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use commands::lookup;
+    use commands::{CommandError, lookup};
 
     use super::*;
 
@@ -53,6 +68,19 @@ mod tests {
     #[test]
     fn hyperloglogs_pass_their_test() {
         assert_eq!(told("PFSELFTEST"), Reply::OK);
+    }
+
+    #[test]
+    fn lolwut_reads_the_numbers_of_old_drawings() {
+        let drawn = Reply::bulk(format!("Redis ver. {REDIS_VERSION}\n"));
+        for right in
+            ["LOLWUT", "LOLWUT foo", "LOLWUT VERSION", "LOLWUT VERSION 7 foo", "LOLWUT VERSION 6 1 2 foo"]
+        {
+            assert_eq!(told(right), drawn, "{right}");
+        }
+        for wrong in ["LOLWUT VERSION x", "LOLWUT VERSION 5 foo", "LOLWUT version 5 1 2 foo"] {
+            assert_eq!(told(wrong), CommandError::NotInteger.into(), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,11 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use commands::{ProxyCommand, wire};
+use commands::{ProxyCommand, blocking::block_ms, wire};
 use resp::Reply;
 use tokio::time::timeout;
 
-use super::{Outcome, integer, is, syntax_error};
+use super::{Outcome, integer, is, surplus, syntax_error};
 use crate::{
     accounts::Table,
     clients::{ClientInfo, Unblocked},
@@ -91,15 +91,13 @@ pub fn check_name(name: &[u8], what: &str) -> Result<(), Reply> {
 
 fn set_info(info: &ClientInfo, attribute: &[u8], value: &[u8]) -> Outcome {
     let mut names = info.names.lock();
-    let (place, what) = match attribute {
-        a if is(a, "lib-name") => (&mut names.lib_name, "lib-name"),
-        a if is(a, "lib-ver") => (&mut names.lib_ver, "lib-ver"),
-        other => {
-            let other = String::from_utf8_lossy(other);
-            return Err(Reply::error(format!("ERR Unrecognized option '{other}'")));
-        }
+    let shown = String::from_utf8_lossy(attribute);
+    let place = match attribute {
+        a if is(a, "lib-name") => &mut names.lib_name,
+        a if is(a, "lib-ver") => &mut names.lib_ver,
+        _ => return Err(Reply::error(format!("ERR Unrecognized option '{shown}'"))),
     };
-    check_name(value, what)?;
+    check_name(value, &shown)?;
     *place = Bytes::copy_from_slice(value);
     Ok(Reply::OK)
 }
@@ -242,9 +240,6 @@ fn kill(front: &mut Front, args: &[&[u8]]) -> Outcome {
 fn victims<'a>(args: &[&'a [u8]], users: &Table) -> Result<Victims<'a>, Reply> {
     let mut victims = Victims { spare_me: true, ..Victims::default() };
     let (pairs, rest) = args.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(syntax_error());
-    }
     for &[option, value] in pairs {
         match option {
             o if is(o, "ID") => {
@@ -273,20 +268,19 @@ fn victims<'a>(args: &[&'a [u8]], users: &Table) -> Result<Victims<'a>, Reply> {
             _ => return Err(syntax_error()),
         }
     }
-    Ok(victims)
+    if rest.is_empty() { Ok(victims) } else { Err(syntax_error()) }
 }
 
 fn pause(front: &Front, args: &[&[u8]]) -> Outcome {
-    let what = match args.get(2) {
-        None => Paused::All,
-        Some(word) if is(word, "ALL") => Paused::All,
-        Some(word) if is(word, "WRITE") => Paused::Writes,
-        Some(_) => return Err(Reply::error("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    let what = match args[2..] {
+        [] => Paused::All,
+        [word] if is(word, "ALL") => Paused::All,
+        [word] if is(word, "WRITE") => Paused::Writes,
+        [_, _, ..] => return Err(surplus("client", args)),
+        [_] => return Err(Reply::error("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
-    let timeout = resp::number::parse_i64(args[1])
-        .ok_or_else(|| Reply::error("ERR timeout is not an integer or out of range"))?;
-    let timeout = u64::try_from(timeout).map_err(|_| Reply::error("ERR timeout is negative"))?;
     let shared = &front.conn.worker.shared;
+    let timeout = block_ms(args[1], shared.env.clock.now_ms())?;
     let now_ms = shared.now_ms();
     shared.pause.begin(now_ms, now_ms.saturating_add(timeout), what);
     Ok(Reply::OK)
@@ -310,11 +304,12 @@ pub fn unblock(front: &mut Front, args: &[&[u8]], call: Call) {
 
 /// The client whose waiting ends, if it waits.
 fn begin_unblock(front: &Front, args: &[&[u8]]) -> Result<Option<Arc<ClientInfo>>, Reply> {
-    let reason = match args.get(2) {
-        None => Unblocked::Timeout,
-        Some(word) if is(word, "TIMEOUT") => Unblocked::Timeout,
-        Some(word) if is(word, "ERROR") => Unblocked::Error,
-        Some(_) => return Err(Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    let reason = match args[2..] {
+        [] => Unblocked::Timeout,
+        [word] if is(word, "TIMEOUT") => Unblocked::Timeout,
+        [word] if is(word, "ERROR") => Unblocked::Error,
+        [_, _, ..] => return Err(surplus("client", args)),
+        [_] => return Err(Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
     };
     let id = u64::try_from(integer(args[1])?).ok();
     let client = id.and_then(|id| front.conn.worker.shared.clients.get(id));

@@ -3,9 +3,10 @@
 
 use std::rc::Rc;
 
-use commands::{Id, Merge, ProxyCommand};
+use commands::{Id, Merge, ProxyCommand, Spec, introspect};
 use resp::{Protocol, Reply};
 
+use super::Outcome;
 use crate::{
     ask::{Asker, ask, ask_all},
     backend_api::{Submit, Target},
@@ -65,6 +66,13 @@ pub async fn answered(
 
 fn disabled() -> Reply {
     Reply::error("ERR This instance has cluster support disabled")
+}
+
+pub fn help(front: &Front, spec: &Spec) -> Outcome {
+    match front.session.side {
+        Side::Plain => Err(disabled()),
+        Side::Cluster => Ok(introspect::help(spec)),
+    }
 }
 
 /// CLUSTER MEET and whatever else changes the topology.

@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use acl::DEFAULT;
 use bytes::Bytes;
-use commands::{CommandError, ProxyCommand};
+use commands::{
+    CommandError, ProxyCommand,
+    args::{self, int32},
+};
 use resp::{Protocol, Reply, number::parse_i64};
 
 use super::{Outcome, client, is, syntax_error};
@@ -193,12 +196,10 @@ pub fn reset(front: &mut Front) -> Outcome {
 
 /// The database that SELECT names.
 pub fn database(side: Side, index: &[u8]) -> Result<u8, Reply> {
-    let index = parse_i64(index).ok_or(CommandError::NotInteger)?;
-    if side == Side::Cluster && index != 0 {
-        return Err(Reply::error("ERR SELECT is not allowed in cluster mode"));
+    if side == Side::Cluster && int32(index)? != 0 {
+        return Err(CommandError::NotInCluster("select").into());
     }
-    let db = u8::try_from(index).ok().filter(|&db| db < commands::DATABASES);
-    db.ok_or_else(|| CommandError::DatabaseOutOfRange.into())
+    Ok(args::database(index)?)
 }
 
 pub fn select(front: &mut Front, args: &[&[u8]]) -> Outcome {

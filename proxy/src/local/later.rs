@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use commands::{CommandError, Kind, Merge, ProxyCommand, Spec};
+use commands::{Kind, Merge, ProxyCommand, Spec, args::cursor};
 use resp::Reply;
 use topology::GroupId;
 
@@ -81,8 +81,9 @@ impl Later {
         }
         match (command, &self.messages) {
             (None, _) => {
-                let Some(cursor) = scan::parse_cursor(args[0]) else {
-                    return CommandError::InvalidCursor.into();
+                let cursor = match cursor(args[0]) {
+                    Ok(cursor) => cursor,
+                    Err(error) => return error.into(),
                 };
                 let backend = self.worker.backend.clone();
                 scan::keys(backend, asker, self.view.clone(), cursor, &args[1..]).await

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use commands::{CommandError, ProxyCommand};
+use commands::{Kind, ProxyCommand, Spec, flags::flag};
 use resp::Reply;
 
-use super::{Outcome, integer, syntax_error};
-use crate::{execute::Front, slowlog::Entry};
+use super::{Outcome, integer, surplus, syntax_error};
+use crate::{execute::Front, pause::replicates, slowlog::Entry};
 
 /// Entries that SLOWLOG GET shows unless told otherwise.
 const SLOWLOG_SHOWN: usize = 10;
@@ -17,13 +17,24 @@ pub fn time(front: &Front) -> Reply {
     Reply::Array(vec![Reply::bulk(seconds.to_string()), Reply::bulk(micros.to_string())])
 }
 
-pub fn monitor(front: &mut Front) -> Outcome {
+/// Whoever monitors already gets no reply, as in Redis.
+pub fn monitor(front: &mut Front) {
     if front.session.feed.is_none() {
         let info = front.conn.info.clone();
         info.monitor.store(true, Relaxed);
         front.session.feed = Some(front.conn.worker.shared.monitors.join(info));
+        front.reply(&Reply::OK);
     }
-    Ok(Reply::OK)
+}
+
+/// Whether a client that monitors may use the command: to Redis it is a replica, which has to leave keys
+/// alone.
+pub fn check_mode(spec: &Spec) -> Result<(), Reply> {
+    let is_about_keys = spec.flags.has(flag::READONLY | flag::WRITE) || replicates(spec, &[]);
+    match is_about_keys || matches!(spec.kind, Kind::Group { .. }) {
+        true => Err(Reply::error("ERR Replica can't interact with the keyspace")),
+        false => Ok(()),
+    }
 }
 
 pub fn run(front: &Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
@@ -43,12 +54,12 @@ pub fn run(front: &Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
 fn slowlog_get(front: &Front, args: &[&[u8]]) -> Outcome {
     let count = match args {
         [_] => SLOWLOG_SHOWN,
-        [_, count] => match integer(count)? {
-            -1 => usize::MAX,
-            count => usize::try_from(count)
-                .map_err(|_| Reply::error("ERR count should be greater than or equal to -1"))?,
+        [_, count] => match integer(count) {
+            Ok(-1) => usize::MAX,
+            Ok(count @ 0..) => usize::try_from(count).unwrap_or(usize::MAX),
+            _ => return Err(Reply::error("ERR count should be greater than or equal to -1")),
         },
-        _ => return Err(CommandError::WrongArity("slowlog|get").into()),
+        _ => return Err(surplus("slowlog", args)),
     };
     let slowlog = front.conn.worker.shared.slowlog.lock();
     Ok(Reply::Array(slowlog.entries().take(count).map(describe).collect()))

@@ -20,9 +20,10 @@ mod tracking;
 mod transaction;
 mod watch;
 
-use commands::{Args, CommandError, ProxyCommand, Spec, introspect, memory};
+use commands::{Args, CommandError, Id, ProxyCommand, Spec, introspect, memory};
 use resp::Reply;
 
+pub use logs::check_mode as check_monitor;
 pub use pubsub::{check_mode, leave as leave_pubsub, only_listens};
 pub use script::eval_sha;
 pub use tracking::leave as leave_tracking;
@@ -54,6 +55,7 @@ pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call)
         P::Auth | P::Hello => connection::log_in(front, command, args, call),
         P::ClusterChange => cluster::change(front, args, call),
         P::ClusterMetaRaft => cluster::meta_raft(front, args, call),
+        P::Monitor => logs::monitor(front),
         P::Exec => transaction::exec(front, call),
         P::Watch => watch::watch(front, args, call),
         P::Migrate => migrate::run(front, args, call),
@@ -120,7 +122,6 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::Reset => connection::reset(front),
         P::Select => connection::select(front, args),
         P::Asking | P::ReadOnly | P::ReadWrite => connection::cluster_mode(front, command),
-        P::Monitor => logs::monitor(front),
         P::ClientCaching | P::ClientGetRedir | P::ClientTrackingInfo => tracking::run(front, command, args),
         P::ClientGetName
         | P::ClientId
@@ -154,7 +155,8 @@ fn immediate(front: &mut Front, command: ProxyCommand, args: &[&[u8]], spec: &Sp
         P::MemoryPurge => Ok(memory::purge()),
         P::MemoryStats => Ok(memory::stats(info::resident_bytes())),
         P::Debug => Err(CommandError::DebugDisabled.into()),
-        P::ScriptDebug => Err(Reply::error("ERR scripts cannot be debugged here")),
+        P::ScriptDebug => script::debug(args),
+        P::Help if spec.id == Id::ClusterHelp => cluster::help(front, spec),
         P::Help => Ok(introspect::help(spec)),
         P::ConfigGet => Ok(config::get(front, args)),
         P::ConfigSet => config::set_here(front, args),
@@ -180,6 +182,11 @@ fn is(text: &[u8], word: &str) -> bool {
 
 fn syntax_error() -> Reply {
     CommandError::Syntax.into()
+}
+
+/// For a subcommand, the first of `args`, that has more arguments than it takes.
+fn surplus(container: &'static str, args: &[&[u8]]) -> Reply {
+    CommandError::Subcommand { container, name: args[0].to_vec() }.into()
 }
 
 fn integer(text: &[u8]) -> Result<i64, Reply> {

@@ -227,25 +227,20 @@ fn publish(front: &Front, kind: Kind, args: &[&[u8]], call: Call) {
 pub fn introspect(front: &Front, command: ProxyCommand, args: &[&[u8]]) -> Outcome {
     use ProxyCommand as P;
     let hub = &front.conn.worker.shared.pubsub;
-    let arity = |name, most: usize| match args.len() > most {
-        true => Err(Reply::from(CommandError::WrongArity(name))),
-        false => Ok(()),
+    let names = |kind| match args {
+        [_, _, _, ..] => Err(super::surplus("pubsub", args)),
+        _ => {
+            let names = hub.names(kind, args.get(1).copied());
+            Ok(Reply::Array(names.into_iter().map(Reply::Bulk).collect()))
+        }
     };
-    let names =
-        |kind| Reply::Array(hub.names(kind, args.get(1).copied()).into_iter().map(Reply::Bulk).collect());
     let numbers = |kind| {
         let pair = |name: &&[u8]| [Reply::bulk(name), Reply::Int(hub.subscribers(kind, name) as i64)];
         Reply::Array(args[1..].iter().flat_map(pair).collect())
     };
     Ok(match command {
-        P::PubsubChannels => {
-            arity("pubsub|channels", 2)?;
-            names(Kind::Channel)
-        }
-        P::PubsubShardChannels => {
-            arity("pubsub|shardchannels", 2)?;
-            names(Kind::Shard)
-        }
+        P::PubsubChannels => names(Kind::Channel)?,
+        P::PubsubShardChannels => names(Kind::Shard)?,
         P::PubsubNumSub => numbers(Kind::Channel),
         P::PubsubShardNumSub => numbers(Kind::Shard),
         _ => Reply::Int(hub.topics(Kind::Pattern) as i64),

@@ -35,18 +35,21 @@ pub fn waits(command: ProxyCommand) -> bool {
     matches!(command, ProxyCommand::Wait | ProxyCommand::WaitAof)
 }
 
-fn wish(command: ProxyCommand, args: &[&[u8]]) -> Result<Wish, Reply> {
+fn wish(command: ProxyCommand, args: &[&[u8]], now_ms: u64) -> Result<Wish, Reply> {
     let args = Args::new(args);
-    let wish = if command == ProxyCommand::Wait { Wish::wait(&args) } else { Wish::wait_aof(&args) };
+    let wish = match command {
+        ProxyCommand::Wait => Wish::wait(&args, now_ms),
+        _ => Wish::wait_aof(&args, now_ms),
+    };
     wish.map_err(Reply::from)
 }
 
 pub fn run(front: &mut Front, command: ProxyCommand, args: &[&[u8]], call: Call) {
-    let wish = match wish(command, args) {
+    let asking = Asking::of(front);
+    let wish = match wish(command, args, asking.now_ms) {
         Ok(wish) => wish,
         Err(refusal) => return front.reply(&refusal),
     };
-    let asking = Asking::of(front);
     if asking.groups.is_empty() {
         return front.reply(&Reply::error(RouteError::ClusterDown("The cluster is down").to_string()));
     }
@@ -85,18 +88,21 @@ pub struct Asking {
     backend: Rc<dyn Submit>,
     asker: Asker,
     groups: Vec<GroupId>,
+    /// When the client asked.
+    now_ms: u64,
 }
 
 impl Asking {
     pub fn of(front: &Front) -> Self {
         let backend = front.conn.worker.backend.clone();
         let groups = front.session.written.groups(&*backend);
-        Self { backend, asker: Asker { protocol: Protocol::Resp2, ..front.asker() }, groups }
+        let now_ms = front.conn.worker.shared.env.clock.now_ms();
+        Self { backend, asker: Asker { protocol: Protocol::Resp2, ..front.asker() }, groups, now_ms }
     }
 
     /// Within a transaction nothing is waited for: it is told what holds behind its writes.
     pub async fn at_once(&self, command: ProxyCommand, args: &[&[u8]]) -> Reply {
-        let wish = match wish(command, args) {
+        let wish = match wish(command, args, self.now_ms) {
             Ok(wish) => wish,
             Err(refusal) => return refusal,
         };

@@ -9,7 +9,7 @@ use commands::{CommandError, Id, ProxyCommand, wire};
 use resp::{Protocol, Reply};
 use topology::{GroupId, slot_of};
 
-use super::{is, syntax_error};
+use super::{Outcome, is};
 use crate::{
     ask::{Asker, Question, ask_this, malformed},
     backend_api::{RouteError, Submit, Target},
@@ -92,8 +92,7 @@ fn request(command: ProxyCommand, args: &[&[u8]]) -> Result<Request, Reply> {
     match (id, &args[1..]) {
         (Id::DropScripts, []) => Ok((id, Vec::new())),
         (Id::DropScripts, [mode]) if is(mode, "SYNC") || is(mode, "ASYNC") => Ok((id, Vec::new())),
-        (Id::DropScripts, [_]) => Err(Reply::error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")),
-        (Id::DropScripts, _) => Err(syntax_error()),
+        (Id::DropScripts, _) => Err(Reply::error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")),
         (_, args) => Ok((id, args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect())),
     }
 }
@@ -103,6 +102,17 @@ async fn fulfilled(backend: Rc<dyn Submit>, asker: Asker, (id, args): Request) -
     let replies = ask_groups(backend, asker, id, args).await;
     let replies = replies.map(|replies| replies.into_iter().map(|(_, reply)| reply).collect());
     replies.map_or_else(|error| Reply::error(error.to_string()), |replies| merged(id, replies))
+}
+
+/// SCRIPT DEBUG: scripts cannot be debugged.
+pub fn debug(args: &[&[u8]]) -> Outcome {
+    match args[1] {
+        mode if is(mode, "NO") => Ok(Reply::OK),
+        mode if is(mode, "YES") || is(mode, "SYNC") => {
+            Err(Reply::error("ERR scripts cannot be debugged here"))
+        }
+        _ => Err(Reply::error("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
+    }
 }
 
 /// SCRIPT KILL and FUNCTION KILL, of whichever group runs one.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use commands::{
     CommandError, Merge, Spec,
+    args::cursor,
     error::NamespaceError,
     namespace::{Spread, TASK, counted_fields, encode_shards},
     wire::FLAG_SHARD,
@@ -181,8 +182,9 @@ fn parts<'a>(args: &'a [&'a [u8]], spread: Spread) -> Vec<Part<'a>> {
 
 /// HSCAN: as SCAN, over the slots of shards.
 fn scan_shards(front: &mut Front, args: &[&[u8]], call: Call) {
-    let Some(cursor) = scan::parse_cursor(args[1]) else {
-        return front.reply(&CommandError::InvalidCursor.into());
+    let cursor = match cursor(args[1]) {
+        Ok(cursor) => cursor,
+        Err(error) => return front.reply(&error.into()),
     };
     let backend = front.conn.worker.backend.clone();
     let view = backend.groups();

@@ -9,8 +9,8 @@ use datatypes::{Element, Elements, Kv, Random};
 use resp::Reply;
 
 use super::Outcome;
-use super::keyspace::scan::{Options, parse_number};
-use crate::args::is;
+use super::keyspace::scan::Options;
+use crate::args::{cursor, is};
 use crate::{Args, CommandError, Cx};
 
 /// Elements that are answered although they repeat. Redis knows no limit, and runs out of memory.
@@ -65,7 +65,7 @@ pub fn page(
     args: &Args<'_>,
     open: impl FnOnce(&mut dyn Kv) -> Result<Elements, CommandError>,
 ) -> Result<(u32, Vec<Element>), CommandError> {
-    let cursor = parse_number(args.at(1)?)?;
+    let cursor = cursor(args.at(1)?)?;
     let elements = open(kv)?;
     if matches!(elements, Elements::None) {
         return Ok((0, Vec::new()));

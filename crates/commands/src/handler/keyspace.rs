@@ -18,7 +18,7 @@ pub use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexp
 pub use memory::usage;
 pub use object::{encoding, freq, idletime, refcount};
 pub use random::randomkey;
-pub use rename::{copy, move_to_database, rename, renamenx};
+pub use rename::{copies_elsewhere, copy, move_to_database, rename, renamenx};
 pub use slot::{count_keys_in_slot, get_keys_in_slot};
 pub use swap::swapdb;
 pub use whole::{dbsize, flushall, flushdb, keys};

@@ -106,7 +106,7 @@ fn log(host: &mut dyn Host, args: &[Value]) -> Outcome {
     let Some(level) = number_of(level) else {
         return refused("First argument must be a number (log level).");
     };
-    let Some(level) = LogLevel::of(level) else { return refused("Invalid log level.") };
+    let Some(level) = LogLevel::of(level) else { return refused("Invalid debug level.") };
     let mut line = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         if let Some(text) = crate::to_reply::text(part) {

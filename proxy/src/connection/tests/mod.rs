@@ -3,6 +3,7 @@
 mod fake;
 mod limits;
 mod pubsub;
+mod refusals;
 mod replies;
 mod tracking;
 

@@ -182,9 +182,9 @@ fn others_can_see_who_subscribes() {
         client.ask("pubsub shardnumsub shard", &format!("*2\r\n{}:1\r\n", bulk("shard"))).await;
         client.ask("pubsub numsub", "*0\r\n").await;
         client.ask("pubsub numpat", ":1\r\n").await;
-        client
-            .ask("pubsub channels a b", "-ERR wrong number of arguments for 'pubsub|channels' command\r\n")
-            .await;
+        let surplus =
+            "-ERR unknown subcommand or wrong number of arguments for 'channels'. Try PUBSUB HELP.\r\n";
+        client.ask("pubsub channels a b", surplus).await;
         client.send("client list type pubsub\r\n").await;
         let list = client.text().await;
         assert!(list.contains(" flags=P ") && list.contains(" sub=2 psub=1 ssub=1 "), "{list}");

@@ -45,6 +45,8 @@ use crate::{
 const FROZEN: Duration = Duration::from_secs(5);
 /// Messages of one script; a further one is refused.
 const PUBLISHED_BYTES_MAX: usize = 16 << 20;
+/// Of a script's digest, in hexadecimal digits.
+const DIGEST_BYTES: usize = 40;
 /// What is shown of one script's calls.
 const SHOWN_BYTES_MAX: usize = 1 << 20;
 
@@ -480,6 +482,10 @@ impl Asked<'_> {
     }
 
     fn eval_sha(&self, known: &stored::Known, view: &mut View<'_>) -> Result<UnderWay, Failed> {
+        // What is no digest is refused before the keys are counted.
+        if self.args[0].len() != DIGEST_BYTES {
+            return Err(ScriptError::NoScript.into());
+        }
         let request = self.request(Request::split(&self.args[1..])?);
         let digest = String::from_utf8_lossy(self.args[0]).to_ascii_lowercase();
         let is_compiled = || with_engine(|engine| Ok::<_, ScriptError>(engine.knows(&digest)));

@@ -22,7 +22,7 @@ pub fn usage(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 
 fn samples(words: &[&[u8]]) -> Result<u64, CommandError> {
     let mut samples = SAMPLES_DEFAULT;
-    let (options, []) = words.as_chunks() else { return Err(CommandError::Syntax) };
+    let (options, rest) = words.as_chunks();
     for [word, count] in options {
         if !is(word, "SAMPLES") {
             return Err(CommandError::Syntax);
@@ -32,5 +32,5 @@ fn samples(words: &[&[u8]]) -> Result<u64, CommandError> {
             samples => samples,
         };
     }
-    Ok(samples)
+    if rest.is_empty() { Ok(samples) } else { Err(CommandError::Syntax) }
 }

@@ -4,8 +4,8 @@ use datatypes::{Event, KvMut};
 use resp::Reply;
 
 use super::super::{Outcome, flag, keyspace};
-use crate::args::{int, is};
-use crate::{Args, CommandError, Cx, DATABASES};
+use crate::args::{database, is};
+use crate::{Args, CommandError, Cx};
 
 pub fn rename(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     move_key(kv, args, cx, true)?;
@@ -40,17 +40,8 @@ fn move_key(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, replace: bool) -> Resu
 /// COPY source destination [DB n] [REPLACE]
 pub fn copy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (from, to) = (args.at(0)?, args.at(1)?);
-    let (mut db, mut replace) = (cx.db, false);
-    let mut rest = args.from(2).iter();
-    while let Some(word) = rest.next() {
-        if is(word, "REPLACE") {
-            replace = true;
-        } else if is(word, "DB") {
-            db = database(rest.next().ok_or(CommandError::Syntax)?)?;
-        } else {
-            return Err(CommandError::Syntax);
-        }
-    }
+    let (db, replace) = copy_options(args)?;
+    let db = db.unwrap_or(cx.db);
     if db == cx.db && from == to {
         return Err(CommandError::SameObject);
     }
@@ -68,6 +59,27 @@ pub fn copy(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     Ok(flag(true))
 }
 
+/// Whether COPY with these arguments names a database that a cluster does not have.
+pub fn copies_elsewhere(args: &Args<'_>) -> bool {
+    copy_options(args).is_ok_and(|(db, _)| db.is_some_and(|db| db != 0))
+}
+
+/// Reads `[DB n] [REPLACE]`.
+fn copy_options(args: &Args<'_>) -> Result<(Option<u8>, bool), CommandError> {
+    let (mut db, mut replace) = (None, false);
+    let mut rest = args.from(2).iter();
+    while let Some(word) = rest.next() {
+        if is(word, "REPLACE") {
+            replace = true;
+        } else if is(word, "DB") {
+            db = Some(database(rest.next().ok_or(CommandError::Syntax)?)?);
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    Ok((db, replace))
+}
+
 /// MOVE key db: not over a key that is there. Its expiry goes with it.
 pub fn move_to_database(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let (key, db) = (args.at(0)?, database(args.at(1)?)?);
@@ -83,12 +95,4 @@ pub fn move_to_database(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome
     keyspace.announce(key, Event::generic("move_from"));
     keyspace.announce_in(db, key, Event::generic("move_to"));
     Ok(flag(true))
-}
-
-fn database(text: &[u8]) -> Result<u8, CommandError> {
-    let number = int(text)?;
-    if i32::try_from(number).is_err() {
-        return Err(CommandError::NotBetween(i32::MIN.into(), i32::MAX.into()));
-    }
-    u8::try_from(number).ok().filter(|&db| db < DATABASES).ok_or(CommandError::DatabaseOutOfRange)
 }

@@ -12,7 +12,7 @@ use datatypes::{Kv, SLOT_COUNT, Slot, Type, glob, slots};
 use resp::Reply;
 
 use super::super::Outcome;
-use crate::args::{int, is};
+use crate::args::{cursor, int, is};
 use crate::{Args, CommandError, Cx};
 
 /// Keys that a slot may hold to be returned whole.
@@ -31,7 +31,7 @@ pub struct Cursor {
 impl Cursor {
     /// Reads a cursor. Its slot may be past the last one: such an iteration is done.
     pub fn parse(text: &[u8]) -> Result<Self, CommandError> {
-        let number = parse_number(text)?;
+        let number = cursor(text)?;
         let position = number & ((1 << POSITION_BITS) - 1);
         Ok(Self { slot: (number >> POSITION_BITS) as u16, position })
     }
@@ -39,19 +39,6 @@ impl Cursor {
     pub fn number(self) -> u64 {
         u64::from(self.slot) << POSITION_BITS | self.position
     }
-}
-
-/// Reads a cursor as C's `strtoul` does: nothing is 0, and less than nothing counts from the end.
-pub(in crate::handler) fn parse_number(text: &[u8]) -> Result<u64, CommandError> {
-    let (negative, digits) = match text {
-        [] => return Ok(0),
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] | digits => (false, digits),
-    };
-    let plain = digits.first().is_some_and(u8::is_ascii_digit);
-    let number = std::str::from_utf8(digits).ok().filter(|_| plain).and_then(|text| text.parse::<u64>().ok());
-    let number = number.ok_or(CommandError::InvalidCursor)?;
-    Ok(if negative { number.wrapping_neg() } else { number })
 }
 
 /// Options of SCAN, and of HSCAN and its kin.
@@ -75,7 +62,7 @@ impl<'a> Options<'a> {
 
     fn parse_some(words: &[&'a [u8]], with_type: bool) -> Result<Self, CommandError> {
         let mut options = Self { pattern: None, count: COUNT_DEFAULT, kind: None };
-        let (pairs, []) = words.as_chunks() else { return Err(CommandError::Syntax) };
+        let (pairs, rest) = words.as_chunks();
         for [word, value] in pairs {
             if is(word, "COUNT") {
                 let count = int(value)?;
@@ -87,6 +74,10 @@ impl<'a> Options<'a> {
             } else {
                 return Err(CommandError::Syntax);
             }
+        }
+        // What comes first is refused first.
+        if !rest.is_empty() {
+            return Err(CommandError::Syntax);
         }
         Ok(options)
     }

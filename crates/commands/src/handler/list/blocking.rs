@@ -22,7 +22,7 @@ pub fn brpop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
 /// BLPOP key [key …] timeout: the key and its element.
 fn pop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, end: End) -> Outcome {
     let (timeout, keys) = args.all().split_last().ok_or(CommandError::Syntax)?;
-    timeout_ms(timeout)?;
+    timeout_ms(timeout, cx.now_ms)?;
     let mut keyspace = keyspace(kv, cx);
     let nothing = CommandError::WouldBlock(Null::Array);
     let Some(key) = first_list(&mut keyspace, keys, cx)? else { return Err(nothing) };
@@ -36,20 +36,20 @@ fn pop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, end: End) -> Outcome {
 /// BLMPOP timeout numkeys key [key …] LEFT|RIGHT [COUNT count]
 pub fn blmpop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let pop = PopFirst::parse(args.from(1))?;
-    timeout_ms(args.at(0)?)?;
+    timeout_ms(args.at(0)?, cx.now_ms)?;
     pop.execute(kv, cx)?.ok_or(CommandError::WouldBlock(Null::Array))
 }
 
 /// BLMOVE source destination LEFT|RIGHT LEFT|RIGHT timeout
 pub fn blmove(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let transfer = Transfer::parse(args)?;
-    timeout_ms(args.at(4)?)?;
+    timeout_ms(args.at(4)?, cx.now_ms)?;
     wait_for(transfer, kv, cx)
 }
 
 /// BRPOPLPUSH source destination timeout
 pub fn brpoplpush(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
-    timeout_ms(args.at(2)?)?;
+    timeout_ms(args.at(2)?, cx.now_ms)?;
     wait_for(Transfer::right_to_left(args)?, kv, cx)
 }
 

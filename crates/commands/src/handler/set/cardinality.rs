@@ -32,7 +32,7 @@ pub fn sintercard(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
 
 fn limit(words: &[&[u8]]) -> Result<i64, CommandError> {
     let mut limit = 0;
-    let (options, []) = words.as_chunks() else { return Err(CommandError::Syntax) };
+    let (options, rest) = words.as_chunks();
     for [word, number] in options {
         if !is(word, "LIMIT") {
             return Err(CommandError::Syntax);
@@ -40,5 +40,5 @@ fn limit(words: &[&[u8]]) -> Result<i64, CommandError> {
         let number = crate::args::int(number).ok().filter(|&limit| limit >= 0);
         limit = number.ok_or(IntersectionError::NegativeLimit)?;
     }
-    Ok(limit)
+    if rest.is_empty() { Ok(limit) } else { Err(CommandError::Syntax) }
 }

@@ -48,7 +48,7 @@ pub fn zmpop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
 /// BZMPOP timeout numkeys key [key …] <MIN | MAX> [COUNT count]
 pub fn bzmpop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
     let wanted = Wanted::parse(args.from(1))?;
-    timeout_ms(args.at(0)?)?;
+    timeout_ms(args.at(0)?, cx.now_ms)?;
     wanted.pop(kv, cx)?.ok_or(CommandError::WouldBlock(Null::Array))
 }
 
@@ -68,7 +68,7 @@ fn zpop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, end: End) -> Outcome {
 
 fn bzpop(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, end: End) -> Outcome {
     let Some((timeout, keys)) = args.all().split_last() else { return Err(CommandError::Syntax) };
-    timeout_ms(timeout)?;
+    timeout_ms(timeout, cx.now_ms)?;
     for key in keys {
         if let Some(element) = pop(kv, key, 1, end, cx)?.pop() {
             let [member, score] = pair(element);

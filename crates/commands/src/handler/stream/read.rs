@@ -13,7 +13,7 @@ use crate::{Args, CommandError, Cx};
 
 /// XREAD [COUNT n] [BLOCK ms] STREAMS key … id …
 pub fn xread(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx) -> Outcome {
-    let options = Options::parse(args, "xread")?;
+    let options = Options::parse(args, "xread", cx.now_ms)?;
     let mut wanted = Vec::new();
     for (key, id) in options.streams() {
         let stream = open(kv, key, cx)?;
@@ -42,7 +42,7 @@ pub fn resolve_last_ids(
     args: &Args<'_>,
     cx: &Cx,
 ) -> Result<Option<Vec<Vec<u8>>>, CommandError> {
-    let options = Options::parse(args, "xread")?;
+    let options = Options::parse(args, "xread", cx.now_ms)?;
     if !options.ids.contains(&&b"$"[..]) {
         return Ok(None);
     }
@@ -70,7 +70,7 @@ pub(super) struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    pub fn parse(args: &Args<'a>, command: &'static str) -> Result<Self, CommandError> {
+    pub fn parse(args: &Args<'a>, command: &'static str, now_ms: u64) -> Result<Self, CommandError> {
         let refused = |error| Err(CommandError::Stream(error));
         let of_group = command == "xreadgroup";
         let mut options =
@@ -80,7 +80,7 @@ impl<'a> Options<'a> {
             let (word, more) = (args.at(at)?, args.len() - at - 1);
             if is(word, "BLOCK") && more > 0 {
                 at += 1;
-                block_ms(args.at(at)?)?;
+                block_ms(args.at(at)?, now_ms)?;
                 options.waits = true;
             } else if is(word, "COUNT") && more > 0 {
                 at += 1;

@@ -14,7 +14,7 @@ use crate::{Args, CommandError, Cx};
 ///
 /// `>` delivers new entries; an id answers again what is pending for the consumer after it.
 pub fn xreadgroup(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx) -> Outcome {
-    let options = Options::parse(args, "xreadgroup")?;
+    let options = Options::parse(args, "xreadgroup", cx.now_ms)?;
     let (name, consumer) = options.group.ok_or(CommandError::Stream(StreamError::MissingGroup))?;
     let mut wanted = Vec::new();
     for (key, id) in options.streams() {
