@@ -395,6 +395,10 @@ impl Front {
 
     pub fn submit(&mut self, target: Target, args: &[&[u8]], call: Call) {
         let token = self.open(call);
+        // Changes of prefixes come on another stream than replies.
+        if self.session.tracking.as_ref().is_some_and(|tracks| tracks.broadcast) {
+            self.conn.hold_messages(token);
+        }
         // The batch that it travels in keeps its arguments.
         self.opened.set(None);
         if let Some(sink) = self.conn.sink(token) {

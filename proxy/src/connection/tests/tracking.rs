@@ -1,10 +1,14 @@
 //! What a client that caches is told, and when.
 
 use bytes::Bytes;
-use proto::v1::Changed;
+use proto::v1::{Changed, EventChanged};
 
 use super::*;
-use crate::{backend_api::Caches, tracking::Reader};
+use crate::{
+    backend_api::Caches,
+    pubsub::{KeyNews, tests::lead},
+    tracking::Reader,
+};
 
 /// A client that tracks, and the other end of its worker.
 async fn tracker(stage: &Stage) -> (Client, Reader) {
@@ -74,5 +78,26 @@ fn a_change_is_told_behind_each_reply_that_is_made_of_several() {
         stage.backend.release(false);
         let both = "*2\r\n$1\r\n1\r\n$1\r\n2\r\n";
         client.expect(&format!("{both}{both}{}", invalidated("a"))).await;
+    });
+}
+
+#[test]
+fn a_change_of_a_prefix_is_told_behind_what_was_asked_before() {
+    on_stage(Options::default(), async |stage| {
+        let shared = stage.worker.shared.clone();
+        let leading = spawn_local(lead(shared.clone()));
+        let mut client = stage.connect(Side::Plain);
+        client.ask("set k old", "+OK\r\n").await;
+        client.send("hello 3\r\nclient tracking on bcast\r\n").await;
+        client.until("+OK\r\n").await;
+        stage.backend.holding.set(true);
+        client.send("get k\r\nget other\r\n").await;
+        until(|| stage.backend.held() == 2).await;
+        let changed = EventChanged { keys: vec![Bytes::from("k")], ..EventChanged::default() };
+        shared.tracking.heard(&shared, KeyNews::Changed(changed));
+        settle().await;
+        stage.backend.release(false);
+        client.expect(&format!("$3\r\nold\r\n_\r\n{}", invalidated("k"))).await;
+        leading.abort();
     });
 }
