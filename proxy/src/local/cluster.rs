@@ -68,6 +68,7 @@ fn disabled() -> Reply {
     Reply::error("ERR This instance has cluster support disabled")
 }
 
+/// CLUSTER HELP: Redis looks first whether there is a cluster.
 pub fn help(front: &Front, spec: &Spec) -> Outcome {
     match front.session.side {
         Side::Plain => Err(disabled()),

@@ -33,8 +33,8 @@ pub fn get(front: &Front, args: &[&[u8]]) -> Reply {
     Reply::Map(pairs.collect())
 }
 
-/// What a client learns the value of by these patterns, by the name that it gets: a word without wildcards
-/// is the name itself, as it was typed.
+/// The name by which a client that asks by these patterns is told of a parameter; `None`: it is not. A word
+/// without wildcards is the name as it was typed.
 fn shown_name(patterns: &[&[u8]], name: &'static str) -> Option<Bytes> {
     patterns.iter().find_map(|pattern| {
         if pattern.iter().any(|byte| b"[*?".contains(byte)) {
