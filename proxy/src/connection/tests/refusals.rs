@@ -48,6 +48,20 @@ fn pairs_are_counted_when_they_are_set() {
 }
 
 #[test]
+fn a_database_that_is_not_there_is_refused_by_exec() {
+    answers(
+        Side::Plain,
+        &[
+            ("multi", "+OK"),
+            ("select 99", "+QUEUED"),
+            ("select a", "+QUEUED"),
+            ("exec", "*2\r\n-ERR DB index is out of range\r\n-ERR value is not an integer or out of range"),
+            ("get k", "$-1"),
+        ],
+    );
+}
+
+#[test]
 fn times_must_end() {
     let range = "-ERR timeout is out of range";
     answers(

@@ -73,7 +73,8 @@ fn admit(front: &Front, transaction: &mut Transaction, spec: &'static Spec, args
         }
         Kind::Local(command) if is_immediate(command) || command == ProxyCommand::ClientCaching => {
             if command == ProxyCommand::Select {
-                transaction.db = connection::database(front.session.side, args[0])?;
+                // One that is not there is refused when it is executed.
+                transaction.db = connection::database(front.session.side, args[0]).unwrap_or(transaction.db);
             }
             transaction.push(copied_bytes(args), |_| Queued::Local { spec, command, args: copied(args) })
         }
