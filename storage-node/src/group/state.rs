@@ -278,7 +278,7 @@ impl GroupState {
                 Op::Delete(key) => drop(self.delta.set(key, Value::DELETED, ())),
                 Op::DeleteRange(from, to) => {
                     let [from, to] = [from, to].map(Bytes::copy_from_slice);
-                    self.delta.clear_range(from, to, ());
+                    drop(self.delta.clear_range(from, to, ()));
                 }
             }
         }
@@ -408,7 +408,7 @@ impl FlushJob {
             return Ok(());
         }
         let mut batch = WriteBatch::default();
-        for (from, to, ()) in self.layer.cleared() {
+        for (from, to) in self.layer.cleared() {
             batch.delete_range(from, to);
         }
         for (key, value) in self.layer.sorted() {

@@ -127,6 +127,9 @@ impl World {
             Step::Fail(k, v) => {
                 let mut view = self.view();
                 view.put(key(k), Bytes::from(vec![v]));
+                view.delete_range(key(k), Bytes::from_static(&[0, 9]));
+                view.put(key(v % 16), Bytes::from(vec![v]));
+                view.delete_range(Bytes::from(vec![0, v % 16]), Bytes::from(vec![0, k + 2]));
                 view.delete_range(Bytes::from_static(&[0]), Bytes::from_static(&[1]));
                 view.delete(key(k));
                 view.discard();

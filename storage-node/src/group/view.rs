@@ -12,7 +12,7 @@ use topology::Classes;
 use super::{
     effects::{EffectsBuilder, Mark},
     idle::LastUses,
-    memory::{Found, Layer, Value},
+    memory::{Found, Hidden, Layer, Value},
     state::{Counts, Direction, GroupState, count_of, counted},
     tracking::Told,
 };
@@ -168,7 +168,7 @@ impl Paused {
                     *previous = None;
                 }
                 Undo::Point(..) => {}
-                Undo::Layer(layer) => layer.forget_all(|tag| tag.eid <= eid),
+                Undo::Range(_, _, hidden) => hidden.forget(|tag| tag.eid <= eid),
             }
         }
     }
@@ -200,8 +200,8 @@ struct Moment {
 
 enum Undo {
     Point(Bytes, Option<(Value, Tag)>),
-    /// A cleared range cannot be undone point by point: the layer as it was.
-    Layer(Box<Layer<Tag>>),
+    /// A cleared range, and what it has hidden.
+    Range(Bytes, Bytes, Hidden<Tag>),
 }
 
 impl<'a> View<'a> {
@@ -301,7 +301,7 @@ impl<'a> View<'a> {
         for undo in self.undo.drain(moment..).rev() {
             match undo {
                 Undo::Point(key, previous) => self.overlay.layer.restore(&key, previous),
-                Undo::Layer(layer) => self.overlay.layer = *layer,
+                Undo::Range(from, to, hidden) => self.overlay.layer.restore_range(&from, &to, hidden),
             }
         }
     }
@@ -418,14 +418,9 @@ impl KvMut for View<'_> {
         let tag = self.tag();
         self.effects.delete_range(&from, &to);
         self.written.flushed |= datatypes::key::spans_heads(&from);
-        // Undone in reverse, so the first copy of the layer undoes every later range as well, and
-        // whatever was set between them.
-        let since = self.marks.last().map_or(0, |moment| moment.undo);
-        if !self.undo[since..].iter().any(|undo| matches!(undo, Undo::Layer(_))) {
-            self.undo.push(Undo::Layer(Box::new(self.overlay.layer.clone())));
-        }
         self.overlay.latest = self.eid;
-        self.overlay.layer.clear_range(from, to, tag);
+        let hidden = self.overlay.layer.clear_range(from.clone(), to.clone(), tag);
+        self.undo.push(Undo::Range(from, to, hidden));
     }
 
     fn modified(&mut self, head: &[u8]) {

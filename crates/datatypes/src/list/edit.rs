@@ -65,6 +65,10 @@ impl<'a, 'kv> ListEdit<'a, 'kv> {
         self.expect(elements)?;
         for element in elements {
             self.list.push(self.keyspace.kv, end, element)?;
+            // Very many of very few bytes take more than was expected.
+            if self.list.id().is_none() && self.limit.is_far_below(self.list.bytes()) {
+                self.grow()?;
+            }
         }
         self.changed |= !elements.is_empty();
         Ok(())

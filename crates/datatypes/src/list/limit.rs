@@ -33,6 +33,16 @@ impl ListLimit {
         }
     }
 
+    /// Whether a listpack is so much larger that it must not stay small: it is copied with each change, and
+    /// cannot tell more than 65534 elements.
+    pub fn is_far_below(self, bytes: u64) -> bool {
+        let limit = match self {
+            Self::Bytes(limit) => limit,
+            Self::Elements(_) => SAFE_BYTES,
+        };
+        bytes > (2 * limit).min(65536)
+    }
+
     /// Whether half the limit would hold it, so that a large list becomes small.
     pub fn half_holds(self, bytes: u64, elements: u64) -> bool {
         match self {

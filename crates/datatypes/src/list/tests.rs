@@ -386,3 +386,14 @@ fn to_and_fro_costs_one_write() {
         assert!(number < 4 || writes <= 20 + 8, "{number}: {writes}");
     }
 }
+
+#[test]
+fn very_many_empty_elements_grow() {
+    for end in [End::Front, End::Back] {
+        let mut world = World::new(ListLimit::of_option(-2));
+        let empties = vec![&b""[..]; 70_000];
+        world.edit(0, |list| list.push(end, &empties)).unwrap();
+        let (len, last) = world.edit(0, |list| (list.len(), list.pop(End::Back)));
+        assert_eq!((len, last.unwrap().as_deref()), (70_000, Some(&b""[..])));
+    }
+}

@@ -5,6 +5,7 @@
 //! a range costs what the range holds, and writes that nobody walks over cost no sorting.
 
 mod budget;
+mod cleared;
 mod key;
 mod value;
 
@@ -18,6 +19,7 @@ use foldhash::quality::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use budget::{Budget, Share};
+pub use cleared::Ranges as ClearedRanges;
 pub use key::Key;
 pub use value::Value;
 
@@ -32,8 +34,22 @@ const STALE_MAX: usize = 1024;
 pub struct Layer<T> {
     points: HashMap<Key, (Value, T), RandomState>,
     order: Mutex<Order>,
-    cleared: Vec<(Bytes, Bytes, T)>,
+    cleared: ClearedRanges<T>,
     bytes: usize,
+}
+
+/// What a layer knew of a range before it was cleared.
+pub struct Hidden<T> {
+    points: Vec<(Key, (Value, T))>,
+    ranges: Vec<(Bytes, Bytes, T)>,
+}
+
+impl<T: Copy> Hidden<T> {
+    /// Forgets points and ranges by tag.
+    pub fn forget(&mut self, forget: impl Fn(T) -> bool) {
+        self.points.retain(|(_, (_, tag))| !forget(*tag));
+        self.ranges.retain(|(_, _, tag)| !forget(*tag));
+    }
 }
 
 /// The keys of a layer, and perhaps some that it does not hold any more. Those of users are kept from
@@ -60,6 +76,14 @@ impl Order {
         keys.for_each(|key| self.add(key));
     }
 
+    /// Makes sure that it has the keys from `from` on of a layer that has these.
+    fn complete<'a, I: Iterator<Item = &'a Key>>(&mut self, from: &[u8], keys: impl FnOnce() -> I) {
+        if from.first() != Some(&SYSTEM_KEYS) && !self.keeps_all {
+            self.keeps_all = true;
+            self.add_all(keys());
+        }
+    }
+
     fn clear(&mut self) {
         self.sorted.clear();
         self.recent.clear();
@@ -79,7 +103,12 @@ impl Order {
 
 impl<T> Default for Layer<T> {
     fn default() -> Self {
-        Self { points: HashMap::default(), order: Mutex::default(), cleared: Vec::new(), bytes: 0 }
+        Self {
+            points: HashMap::default(),
+            order: Mutex::default(),
+            cleared: ClearedRanges::default(),
+            bytes: 0,
+        }
     }
 }
 
@@ -154,15 +183,30 @@ impl<T: Copy> Layer<T> {
         }
     }
 
-    /// Deletes `from <= key < to`, here and below.
-    pub fn clear_range(&mut self, from: Bytes, to: Bytes, tag: T) {
+    /// Deletes `from <= key < to`, here and below; answers what the layer said of it before.
+    pub fn clear_range(&mut self, from: Bytes, to: Bytes, tag: T) -> Hidden<T> {
         if from >= to {
-            return;
+            return Hidden { points: Vec::new(), ranges: Vec::new() };
         }
-        let inside = |key: &[u8]| *key >= *from && *key < *to;
-        self.points.retain(|key, _| !inside(key));
+        let keys: Vec<Key> = {
+            let order = self.order.get_mut();
+            order.complete(&from, || self.points.keys());
+            order.range(&from, &to).cloned().collect()
+        };
+        let points: Vec<_> = keys.into_iter().filter_map(|key| self.points.remove_entry(&key[..])).collect();
+        for (key, (value, _)) in &points {
+            self.bytes = self.bytes.saturating_sub(key.len() + value.len() + POINT_BYTES);
+        }
         self.bytes += from.len() + to.len() + POINT_BYTES;
-        self.cleared.push((from, to, tag));
+        Hidden { points, ranges: self.cleared.insert(from, to, tag) }
+    }
+
+    /// Puts back what [`clear_range`](Self::clear_range) answered, when all that was done since is undone.
+    pub fn restore_range(&mut self, from: &Bytes, to: &Bytes, hidden: Hidden<T>) {
+        self.cleared.restore(from, to, hidden.ranges);
+        for (key, (value, tag)) in hidden.points {
+            self.set(&key, value, tag);
+        }
     }
 
     /// Forgets `key` if it still carries `tag`.
@@ -179,24 +223,16 @@ impl<T: Copy> Layer<T> {
 
     /// Forgets cleared ranges by tag.
     pub fn forget_cleared(&mut self, forget: impl Fn(T) -> bool) {
-        self.cleared.retain(|(_, _, tag)| !forget(*tag));
-    }
-
-    /// Forgets points and cleared ranges by tag.
-    pub fn forget_all(&mut self, forget: impl Fn(T) -> bool) {
-        self.points.retain(|_, (_, tag)| !forget(*tag));
-        self.forget_cleared(forget);
+        self.cleared.forget(forget);
     }
 
     pub fn clearing(&self, key: &[u8]) -> Option<T> {
-        if self.cleared.is_empty() {
-            return None;
-        }
-        self.cleared.iter().rev().find(|(from, to, _)| key >= &from[..] && key < &to[..]).map(|&(_, _, t)| t)
+        self.cleared.of(key)
     }
 
-    pub fn cleared(&self) -> &[(Bytes, Bytes, T)] {
-        &self.cleared
+    /// Disjoint, in order.
+    pub fn cleared(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        self.cleared.iter()
     }
 
     /// Prepares walks: what [`walk`](Self::walk) needs to be held meanwhile.
@@ -211,10 +247,7 @@ impl<T: Copy> Layer<T> {
         from: &[u8],
         to: &[u8],
     ) -> impl DoubleEndedIterator<Item = Point<'a>> + use<'a, T> {
-        if from.first() != Some(&SYSTEM_KEYS) && !order.keeps_all {
-            order.keeps_all = true;
-            order.add_all(self.points.keys());
-        }
+        order.complete(from, || self.points.keys());
         let living =
             |key: &Key| self.points.get_key_value(&key[..]).map(|(key, (value, _))| (key, value.get()));
         order.range(from, to).filter_map(living)
@@ -293,6 +326,35 @@ mod tests {
         }
         assert!(layer.order.get_mut().len() <= 2 * layer.len() + STALE_MAX);
         assert_eq!(walk(&layer.clone(), &[], &[0xFF; 5]), model.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn restoring_a_range_undoes_clearing_it() {
+        let mut layer = Layer::default();
+        layer.set(b"b", v("1"), 1u64);
+        layer.set(b"d", v("2"), 1);
+        layer.clear_range(b("c"), b("f"), 2);
+        layer.set(b"e", v("3"), 3);
+        let state = |layer: &Layer<u64>| {
+            let points: Vec<_> = layer.sorted().iter().map(|(key, _)| (*key).clone()).collect();
+            let tags: Vec<_> =
+                ["a", "b", "c", "d", "e", "f"].map(|key| layer.clearing(key.as_bytes())).into();
+            (points, tags, layer.bytes())
+        };
+        let before = state(&layer);
+        let hidden = layer.clear_range(b("a"), b("d"), 4);
+        assert_eq!(layer.get(b"b"), Found::Here(None, 4));
+        assert_eq!((layer.clearing(b"c"), layer.clearing(b"d")), (Some(4), Some(2)));
+        layer.restore_range(&b("a"), &b("d"), hidden);
+        let after = state(&layer);
+        assert_eq!((&after.0, &after.1), (&before.0, &before.1));
+        let inner = layer.clear_range(b("d"), b("e"), 5);
+        assert_eq!(
+            [layer.clearing(b"c"), layer.clearing(b"d"), layer.clearing(b"e")],
+            [Some(2), Some(5), Some(2)]
+        );
+        layer.restore_range(&b("d"), &b("e"), inner);
+        assert_eq!(state(&layer).1, before.1);
     }
 
     #[test]
