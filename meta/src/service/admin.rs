@@ -18,6 +18,8 @@ use crate::{
 };
 
 const OPERATION_BYTES_MAX: usize = 128;
+/// Larger than any change that is accepted: what is not is kept out of the log.
+const COMMAND_BYTES_MAX: usize = 32 << 20;
 const APPLY_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 #[tonic::async_trait]
@@ -97,6 +99,10 @@ impl MetaAdmin for Service {
 fn proposal_of(request: ApplyRequest) -> Result<Proposal, Status> {
     if request.operation_id.len() > OPERATION_BYTES_MAX {
         let text = format!("operation_id: longer than {OPERATION_BYTES_MAX} bytes");
+        return Err(Status::invalid_argument(text));
+    }
+    if request.command.len() > COMMAND_BYTES_MAX {
+        let text = format!("command: longer than {COMMAND_BYTES_MAX} bytes");
         return Err(Status::invalid_argument(text));
     }
     let command: Command = serde_json::from_slice(&request.command)

@@ -232,12 +232,15 @@ impl Node {
         Ok(())
     }
 
-    /// Replicas found on disk run before, and without, meta.
+    /// Replicas found on disk run before, and without, meta. One that cannot is that group's affair.
     async fn start_known_replicas(&self) -> anyhow::Result<()> {
         for group in self.config.engine.groups()? {
-            if let Some(replica) = self.config.engine.replica_of(group)? {
-                let started = Replica::start(&self.config, group, replica).await?;
-                self.replicas.insert(group, Arc::new(started));
+            let Some(replica) = self.config.engine.replica_of(group)? else { continue };
+            match Replica::start(&self.config, group, replica).await {
+                Ok(started) => self.replicas.insert(group, Arc::new(started)),
+                Err(error) => {
+                    tracing::error!(group, error = format!("{error:#}"), "replica not started");
+                }
             }
         }
         Ok(())
@@ -275,7 +278,7 @@ impl Node {
                 }
                 () = self.config.report.notified() => self.report(&heartbeat),
                 _ = tick.tick() => {
-                    reconciler.drive().await;
+                    reconciler.tick().await;
                     self.report(&heartbeat);
                 }
             }

@@ -14,6 +14,8 @@ use crate::group::{Assigned, Desired, Replica, ReplicaConfig};
 /// A group is formed by its first replica; so long after each of them the next one does it, for the first
 /// may be gone.
 const FORM_AFTER: Duration = Duration::from_secs(2);
+/// Replicas that could not be started are tried again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 pub struct Reconciler {
     config: ReplicaConfig,
@@ -24,6 +26,8 @@ pub struct Reconciler {
     libraries: Arc<Assigned>,
     /// Groups that have not formed, and since when that is known here.
     unformed: BTreeMap<GroupId, Instant>,
+    /// When missing replicas were started last.
+    tried: Instant,
 }
 
 impl Reconciler {
@@ -35,6 +39,7 @@ impl Reconciler {
             state: ClusterState::default(),
             libraries: Arc::default(),
             unformed: BTreeMap::new(),
+            tried: Instant::now(),
         }
     }
 
@@ -88,8 +93,17 @@ impl Reconciler {
         }
     }
 
+    /// What is to be done from time to time: replicas that could not be started are tried again.
+    pub async fn tick(&mut self) {
+        if self.tried.elapsed() >= TRY_AGAIN_AFTER {
+            self.start_missing().await;
+            self.assign();
+        }
+        self.drive().await;
+    }
+
     /// Forms new groups; as leader, moves the membership towards what is desired.
-    pub async fn drive(&self) {
+    async fn drive(&self) {
         for (id, group) in &self.state.groups {
             let Some(replica) = self.replicas.get(id.0) else { continue };
             let members = self.members(group);
@@ -107,7 +121,8 @@ impl Reconciler {
         }
     }
 
-    async fn start_missing(&self) {
+    async fn start_missing(&mut self) {
+        self.tried = Instant::now();
         for (id, group) in &self.state.groups {
             let Some(mine) = group.replicas.iter().find(|r| r.store == self.store) else { continue };
             match self.replicas.get(id.0) {
