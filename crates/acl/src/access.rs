@@ -3,6 +3,7 @@
 use commands::{
     Id, Kind, ProxyCommand, Spec,
     keyspec::key_flag::{ACCESS, DELETE, INSERT, NOT_KEY, OW, RO, RW, UPDATE},
+    options,
 };
 use smallvec::SmallVec;
 
@@ -77,17 +78,12 @@ pub fn sort_pattern(spec: &Spec, args: &[&[u8]]) -> Option<&'static str> {
     if !matches!(spec.id, Id::Sort | Id::SortRo) {
         return None;
     }
-    let mut rest = args.get(1..)?;
-    let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-    loop {
-        rest = match rest {
-            [word, _, _, rest @ ..] if is(word, "limit") => rest,
-            [word, _, rest @ ..] if is(word, "store") => rest,
-            [word, pattern, ..] if is(word, "by") && pattern.contains(&b'*') => return Some("BY"),
-            [word, _, rest @ ..] if is(word, "by") => rest,
-            [word, _, ..] if is(word, "get") => return Some("GET"),
-            [word, rest @ ..] if ["asc", "desc", "alpha"].iter().any(|name| is(word, name)) => rest,
-            _ => return None,
-        };
-    }
+    // SORT refuses itself at the first option that it does not know.
+    let mut known =
+        options::SORT.given(args.get(1..)?).map_while(|given| Some((given.name?, given.arguments)));
+    known.find_map(|option| match option {
+        ("BY", [pattern]) if pattern.contains(&b'*') => Some("BY"),
+        ("GET", _) => Some("GET"),
+        _ => None,
+    })
 }

@@ -187,6 +187,31 @@ fn sort_by_patterns_needs_all_keys() {
 }
 
 #[test]
+fn the_key_of_a_result_must_be_allowed_wherever_it_is_named() {
+    let some = user("on ~{k}* -@all +sort +georadius +georadiusbymember");
+    let circle = "georadius {k}g 1 1 10 km";
+    let around = "georadiusbymember {k}g m 10 km";
+    for (command, denied) in [
+        ("sort {k}a STORE {k}b".to_owned(), None),
+        ("sort {k}a STORE secret{k} BY store".to_owned(), Some("secret{k}")),
+        ("sort {k}a LIMIT 0 store STORE secret{k}".to_owned(), Some("secret{k}")),
+        ("sort {k}a STORE {k}x STORE secret{k}".to_owned(), Some("secret{k}")),
+        ("sort {k}a STORE by STORE secret{k} BY store".to_owned(), Some("secret{k}")),
+        (format!("{circle} STORE {{k}}x"), None),
+        (format!("{circle} STORE {{k}}x STORE secret2{{k}}"), Some("secret2{k}")),
+        (format!("{circle} STORE {{k}}x STOREDIST secret2{{k}}"), Some("secret2{k}")),
+        (format!("{circle} STOREDIST {{k}}x STOREDIST secret2{{k}}"), Some("secret2{k}")),
+        (format!("{circle} STORE secret2{{k}} COUNT 1 ASC"), Some("secret2{k}")),
+        (format!("{around} STORE {{k}}x"), None),
+        (format!("{around} STORE {{k}}x STORE secret2{{k}}"), Some("secret2{k}")),
+        (format!("{around} STORE {{k}}x STOREDIST secret2{{k}}"), Some("secret2{k}")),
+    ] {
+        let expected = denied.map_or("ok".to_owned(), |key| format!("access the '{key}' key"));
+        assert_eq!(check(&some, &command), expected, "{command}");
+    }
+}
+
+#[test]
 fn selectors_are_written_in_one_argument_or_several() {
     let of = |args: &[&[u8]]| {
         let mut user = User::new(Channels::None);

@@ -1,5 +1,7 @@
 //! Where the keys are among a command's arguments.
 
+use crate::options::Options;
+
 /// Bits of [`KeySpec::flags`]; combined with `|` in the rows.
 pub mod key_flag {
     pub const RO: u16 = 1 << 0;
@@ -44,10 +46,13 @@ pub enum Begin {
         word: &'static str,
         start: i8,
     },
-    /// Behind the last occurrence of an option: Redis tells clients nothing about it.
-    Hidden {
+    /// Behind the last of the `options` that name a target, if that is `word`; they stand from `start` on.
+    Target {
         word: &'static str,
-        start: u8,
+        start: i8,
+        options: &'static Options,
+        /// Redis tells clients that it is behind the first `word`, or else nothing.
+        is_told: bool,
     },
     /// Nowhere among the arguments: the keys follow from what is stored.
     Unknown,
@@ -101,11 +106,6 @@ pub const fn key_or_empty(first: u8, flags: u16) -> KeySpec {
     KeySpec { begin: Begin::IndexOrEmpty(first), ..key(first, flags) }
 }
 
-/// One key behind a word, which is searched from `start` on.
-pub const fn key_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
-    KeySpec { begin: Begin::Keyword { word, start }, ..key(0, flags) }
-}
-
 /// All that is behind a word, which is searched from `start` on.
 pub const fn keys_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
     KeySpec { begin: Begin::Keyword { word, start }, ..keys(0, -1, 1, flags) }
@@ -117,16 +117,30 @@ pub const fn half_after(word: &'static str, start: i8, flags: u16) -> KeySpec {
     KeySpec { begin: Begin::Keyword { word, start }, find, flags, notes: None }
 }
 
-/// One key behind the last `word`, of which COMMAND INFO tells nothing but that it may be there.
-pub const fn hidden_key_after(word: &'static str, start: u8, flags: u16) -> KeySpec {
-    let find = Find::Range { last: 0, step: 1, limit: 0 };
-    KeySpec { begin: Begin::Hidden { word, start }, find, flags: flags | key_flag::INCOMPLETE, notes: None }
+/// The key of the result behind the last of the `options` that name one, if that is `word`.
+pub const fn target(word: &'static str, start: i8, options: &'static Options, flags: u16) -> KeySpec {
+    KeySpec { begin: Begin::Target { word, start, options, is_told: true }, ..key(0, flags) }
+}
+
+/// Likewise; COMMAND INFO tells nothing but that it may be there.
+pub const fn hidden_target(word: &'static str, start: i8, options: &'static Options, flags: u16) -> KeySpec {
+    KeySpec { begin: Begin::Target { word, start, options, is_told: false }, ..key(0, flags) }
 }
 
 impl KeySpec {
     pub const fn notes(mut self, notes: &'static str) -> Self {
         self.notes = Some(notes);
         self
+    }
+
+    /// What Redis tells clients of it.
+    pub fn told(&self) -> Self {
+        match self.begin {
+            Begin::Target { word, start, is_told: true, .. } => {
+                Self { begin: Begin::Keyword { word, start }, ..*self }
+            }
+            _ => *self,
+        }
     }
 
     /// Indices of the keys in `args` (the command's name not counted).
@@ -209,8 +223,10 @@ impl Begin {
             }
             .map(|at| at + 1),
             Self::Unknown => None,
-            Self::Hidden { word, start } => {
-                (usize::from(start) - 1..args.len()).rev().find(|&at| is(word, at)).map(|at| at + 1)
+            Self::Target { word, start, options, .. } => {
+                let start = usize::try_from(start).ok()?.checked_sub(1)?;
+                let target = options.target(args.get(start..)?)?;
+                (target.name == word).then_some(start + target.at)
             }
         }
     }
@@ -246,6 +262,7 @@ pub fn legacy_range(specs: &[KeySpec]) -> (i64, i64, i64, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::{GEORADIUS, SORT};
 
     fn at(spec: KeySpec, argc: usize) -> Vec<usize> {
         spec.indices(&vec![&b"x"[..]; argc]).collect()
@@ -286,14 +303,35 @@ mod tests {
         assert_eq!(found(streams, "streams a b 0"), [1]);
         assert!(found(streams, "streams").is_empty());
         assert!(found(streams, "a b").is_empty());
-        assert_eq!(found(key_after("STORE", 6, 0), "k 1 1 10 km store d"), [6]);
-        assert!(found(key_after("STORE", 6, 0), "k store 1 10 km").is_empty());
-        assert_eq!(found(key_after("KEYS", -2, 0), "h 1 k 0 5 keys a b"), [6]);
-        assert_eq!(found(hidden_key_after("STORE", 2, 0), "k store a store b"), [4]);
-        assert!(found(hidden_key_after("STORE", 2, 0), "k store").is_empty());
+        assert_eq!(found(keys_after("KEYS", -2, 0), "h 1 k 0 5 keys a"), [6]);
         assert_eq!(found(keys_after("KEYS", -2, 0), "h 1 k 0 5 auth KEYS keys a b"), [8, 9]);
         assert_eq!(key_or_empty(1, 0).indices(&[b"k"]).collect::<Vec<_>>(), [0]);
         assert_eq!(key_or_empty(1, 0).indices(&[b""]).count(), 0);
+    }
+
+    #[test]
+    fn the_key_of_a_result_stands_behind_the_last_option_that_names_one() {
+        let store = target("STORE", 6, &GEORADIUS, 0);
+        let storedist = target("STOREDIST", 6, &GEORADIUS, 0);
+        assert_eq!(found(store, "k 1 1 10 km store d"), [6]);
+        assert!(found(store, "k store 1 10 km").is_empty());
+        assert!(found(store, "k 1").is_empty());
+        assert_eq!(found(store, "k 1 1 10 km STORE x STORE other"), [8]);
+        assert!(found(store, "k 1 1 10 km STORE x STOREDIST other").is_empty());
+        assert_eq!(found(storedist, "k 1 1 10 km STORE x STOREDIST other"), [8]);
+        assert_eq!(found(target("STORE", 5, &GEORADIUS, 0), "k m 10 km STORE x STORE other"), [7]);
+        let sorted = hidden_target("STORE", 2, &SORT, 0);
+        assert_eq!(found(sorted, "k store a store b"), [4]);
+        assert_eq!(found(sorted, "k STORE secret BY store"), [2]);
+        assert!(found(sorted, "k store").is_empty());
+    }
+
+    #[test]
+    fn redis_tells_of_the_first_word() {
+        let store = target("STORE", 6, &GEORADIUS, 0);
+        assert_eq!(found(store.told(), "k 1 1 10 km STORE x STORE other"), [6]);
+        let sorted = hidden_target("STORE", 2, &SORT, 0);
+        assert_eq!(sorted.told(), sorted);
     }
 
     #[test]

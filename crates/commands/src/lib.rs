@@ -9,6 +9,7 @@
 //! blocking                    commands that wait until they can be served
 //! limits                      up to where collections stay small, by their names
 //! functions                   FUNCTION: its arguments
+//! options                     which option names the key of the result
 //! memory                      MEMORY, of a proxy that holds no data
 //! namespace                   commands on hashes whose fields are spread over groups
 //! replication                 WAIT, WAITAOF, and what a leader answers them
@@ -33,6 +34,7 @@ pub mod limits;
 pub mod lookup;
 pub mod memory;
 pub mod namespace;
+pub mod options;
 pub mod replication;
 pub mod spec;
 pub mod table;

@@ -26,7 +26,7 @@ fn keys_of(argv: &[&[u8]], show: impl Fn(&[u8], &KeySpec) -> Reply) -> Result<Re
         return Err(CommandError::GetKeysArity);
     }
     let args = &argv[1..];
-    let of_spec = |keys: &'static KeySpec| keys.indices(args).map(move |at| (at, keys));
+    let of_spec = |keys: &'static KeySpec| keys.told().indices(args).map(move |at| (at, keys));
     // Whose number of keys is wrong has none.
     let is_right = !spec.keys.iter().any(|keys| keys.falls_short(args));
     let keys = spec.keys.iter().filter(|keys| is_right && is_key(keys));

@@ -32,7 +32,7 @@ fn describe(spec: &Spec) -> Reply {
         Reply::Int(step),
         Reply::Set(spec.categories().names().map(|name| Reply::Status(format!("@{name}").into())).collect()),
         Reply::Set(spec.tips.iter().map(Reply::bulk).collect()),
-        Reply::Set(spec.keys.iter().map(key_spec).collect()),
+        Reply::Set(spec.keys.iter().map(|keys| key_spec(&keys.told())).collect()),
         // Redis has an empty set where there are none.
         match spec.subcommands {
             [] => Reply::Set(Vec::new()),
@@ -48,7 +48,7 @@ fn key_spec(spec: &KeySpec) -> Reply {
     }
     fields.push((Reply::bulk("flags"), key_flags(spec)));
     fields.push((Reply::bulk("begin_search"), begin_search(spec.begin)));
-    let find_keys = if matches!(spec.begin, Begin::Hidden { .. } | Begin::Unknown) {
+    let find_keys = if matches!(spec.begin, Begin::Target { .. } | Begin::Unknown) {
         unknown()
     } else {
         find_keys(spec.find)
@@ -67,7 +67,7 @@ fn begin_search(begin: Begin) -> Reply {
             ];
             of_type("keyword", spec.into())
         }
-        Begin::Hidden { .. } | Begin::Unknown => unknown(),
+        Begin::Target { .. } | Begin::Unknown => unknown(),
     }
 }
 

@@ -5,7 +5,8 @@ use crate::flags::category;
 use crate::flags::flag::DENYOOM;
 use crate::handler::geo;
 use crate::keyspec::key_flag::{ACCESS, OW, RO, RW, UPDATE};
-use crate::keyspec::{key, key_after};
+use crate::keyspec::{KeySpec, key, target};
+use crate::options;
 use crate::spec::{at_least, read, write};
 use crate::{Id, Spec};
 
@@ -52,6 +53,11 @@ const AROUND_MEMBER: &[Arg] = &[
     one_of("store", STORE).optional(),
 ];
 
+/// The key of what is stored.
+const fn result(word: &'static str, start: i8) -> KeySpec {
+    target(word, start, &options::GEORADIUS, OW | UPDATE)
+}
+
 /// The arguments of the form that only reads: all but the last.
 const fn without_store(args: &'static [Arg]) -> &'static [Arg] {
     match args.split_last() {
@@ -97,7 +103,7 @@ pub static ROWS: &[Spec] = &[
         Id::Georadius,
         "georadius",
         at_least(6),
-        &[key(1, RO | ACCESS), key_after("STORE", 6, OW | UPDATE), key_after("STOREDIST", 6, OW | UPDATE)],
+        &[key(1, RO | ACCESS), result("STORE", 6), result("STOREDIST", 6)],
         geo::georadius,
     )
     .flags(DENYOOM)
@@ -124,7 +130,7 @@ pub static ROWS: &[Spec] = &[
         Id::Georadiusbymember,
         "georadiusbymember",
         at_least(5),
-        &[key(1, RO | ACCESS), key_after("STORE", 5, OW | UPDATE), key_after("STOREDIST", 5, OW | UPDATE)],
+        &[key(1, RO | ACCESS), result("STORE", 5), result("STOREDIST", 5)],
         geo::georadiusbymember,
     )
     .flags(DENYOOM)

@@ -5,22 +5,19 @@ use crate::flags::category;
 use crate::flags::flag::DENYOOM;
 use crate::handler::sort;
 use crate::keyspec::key_flag::{ACCESS, OW, RO, UPDATE};
-use crate::keyspec::{Begin, Find, KeySpec, key};
+use crate::keyspec::{Begin, KeySpec, hidden_target, key};
+use crate::options;
 use crate::spec::{at_least, read, write};
 use crate::{Id, Spec};
 
-const PATTERNS: KeySpec = unknown(Begin::Unknown, RO | ACCESS).notes(
+const PATTERNS: KeySpec = KeySpec { begin: Begin::Unknown, ..key(0, RO | ACCESS) }.notes(
     "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the \
      key we sort",
 );
-const TARGET: KeySpec = unknown(Begin::Hidden { word: "STORE", start: 2 }, OW | UPDATE).notes(
+const TARGET: KeySpec = hidden_target("STORE", 2, &options::SORT, OW | UPDATE).notes(
     "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument \
      array",
 );
-
-const fn unknown(begin: Begin, flags: u16) -> KeySpec {
-    KeySpec { begin, find: Find::Range { last: 0, step: 1, limit: 0 }, flags, notes: None }
-}
 
 const BY: Arg = pattern("by-pattern").token("BY").key_spec(1).optional();
 const LIMIT: Arg = block("limit", &[integer("offset"), integer("count")]).token("LIMIT").optional();

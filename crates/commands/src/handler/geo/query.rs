@@ -7,6 +7,7 @@ use datatypes::{Kv, SortedSet};
 use super::{GeoError, point, unit_m};
 use crate::CommandError;
 use crate::args::{int, is};
+use crate::options::GEORADIUS;
 
 /// How a command names what is searched, and what it may do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,10 @@ impl<'a> Query<'a> {
             (Form::Search | Form::SearchStore, options) => options,
             _ => return Err(CommandError::Syntax),
         };
+        if let Some(target) = GEORADIUS.target(options).filter(|_| form.may_store()) {
+            query.store = Some(target.key);
+            query.store_distance = target.name == "STOREDIST";
+        }
         let mut rest = options;
         while let [word, others @ ..] = rest {
             rest = match query.take_flag(word, form) {
@@ -132,11 +137,7 @@ impl<'a> Query<'a> {
                 self.count = Some(count.ok_or(GeoError::Count)?);
                 Ok(rest)
             }
-            [key, rest @ ..] if form.may_store() && (is(word, "STORE") || is(word, "STOREDIST")) => {
-                self.store = Some(key);
-                self.store_distance = is(word, "STOREDIST");
-                Ok(rest)
-            }
+            [_, rest @ ..] if form.may_store() && (is(word, "STORE") || is(word, "STOREDIST")) => Ok(rest),
             [member, rest @ ..] if is(word, "FROMMEMBER") && form.is_search() && !self.from_point => {
                 if !set.is_missing() {
                     self.middle = Some(place_of(kv, set, member)?);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use datatypes::geo::{Point, Shape, cells_around};
-use datatypes::{Kv, KvMut, Scored, SortedSet};
+use datatypes::{Kv, KvMut, Scored, SortedSet, slot_of};
 use resp::Reply;
 
 use super::query::{Form, Query, Sort};
@@ -64,6 +64,10 @@ fn answer(kv: &mut dyn Kv, args: &Args<'_>, cx: &Cx, form: Form) -> Outcome {
 fn answer_or_store(kv: &mut dyn KvMut, args: &Args<'_>, cx: &Cx, form: Form) -> Outcome {
     let set = sorted_set(kv.as_kv(), args.at(0)?, cx)?;
     let query = Query::parse(kv.as_kv(), &set, args.from(1), form)?;
+    let slot = slot_of(args.at(0)?);
+    if query.store.is_some_and(|key| slot_of(key) != slot) {
+        return Err(CommandError::CrossSlot);
+    }
     let found = find(kv.as_kv(), &set, &query)?;
     match query.store {
         Some(key) => store_found(kv, key, found, &query, "georadiusstore", cx),

@@ -5,6 +5,7 @@ use datatypes::slot_of;
 use super::Pattern;
 use crate::args::is;
 use crate::error::SortError;
+use crate::options::SORT;
 use crate::{Args, CommandError};
 
 #[derive(Debug)]
@@ -26,7 +27,8 @@ impl<'a> Options<'a> {
             let pattern = Pattern::parse(text);
             if pattern.stays_in(slot) { Ok(pattern) } else { Err(CommandError::Sort(error)) }
         };
-        let (by, get, store) = (None, Vec::new(), None);
+        let (by, get) = (None, Vec::new());
+        let store = may_store.then(|| SORT.target(args.from(1))).flatten().map(|target| target.key);
         let mut options = Self { by, get, limit: (0, -1), descending: false, alpha: false, store };
         let mut rest = args.from(1);
         while let [word, behind @ ..] = rest {
@@ -43,10 +45,7 @@ impl<'a> Options<'a> {
                     options.limit = (crate::args::int(offset)?, crate::args::int(count)?);
                     behind
                 }
-                [target, behind @ ..] if is(word, "STORE") && may_store => {
-                    options.store = Some(target);
-                    behind
-                }
+                [_, behind @ ..] if is(word, "STORE") && may_store => behind,
                 [text, behind @ ..] if is(word, "BY") => {
                     // It means the element for GET alone.
                     let by = if *text == b"#" { Pattern::Constant } else { in_slot(text, SortError::By)? };
