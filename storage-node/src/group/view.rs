@@ -415,6 +415,9 @@ impl KvMut for View<'_> {
     }
 
     fn delete_range(&mut self, from: Bytes, to: Bytes) {
+        if from >= to {
+            return;
+        }
         let tag = self.tag();
         self.effects.delete_range(&from, &to);
         self.written.flushed |= datatypes::key::spans_heads(&from);

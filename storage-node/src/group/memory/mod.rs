@@ -203,6 +203,9 @@ impl<T: Copy> Layer<T> {
 
     /// Puts back what [`clear_range`](Self::clear_range) answered, when all that was done since is undone.
     pub fn restore_range(&mut self, from: &Bytes, to: &Bytes, hidden: Hidden<T>) {
+        if from >= to {
+            return;
+        }
         self.cleared.restore(from, to, hidden.ranges);
         for (key, (value, tag)) in hidden.points {
             self.set(&key, value, tag);
@@ -354,6 +357,10 @@ mod tests {
             [Some(2), Some(5), Some(2)]
         );
         layer.restore_range(&b("d"), &b("e"), inner);
+        assert_eq!(state(&layer).1, before.1);
+        // A range of nothing.
+        let nothing = layer.clear_range(b("c"), b("b"), 6);
+        layer.restore_range(&b("c"), &b("b"), nothing);
         assert_eq!(state(&layer).1, before.1);
     }
 
